@@ -1,0 +1,1 @@
+"""An asyncio client for Apache Cassandra and ScyllaDB over the DataStax/ScyllaDB C++ driver."""
