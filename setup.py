@@ -104,9 +104,9 @@ def collect_driver(target: Path) -> list[Path]:
     facts = {key: PINS[key] for key in ("package", "version", "driver", "driver_version")}
     facts |= {"library": driver_name, "sha256": PIN[driver_name]}
     record = target / BUNDLE_DRIVER / "bundle.json"
-    if all((target / file).is_file() for file in written):
-        if facts.items() <= json.loads(record.read_text(encoding="utf-8")).items():
-            return written
+    complete = all((target / file).is_file() for file in written)
+    if complete and facts.items() <= json.loads(record.read_text(encoding="utf-8")).items():
+        return written
 
     wheel = installed_wheel()
     if wheel is None:
