@@ -1,11 +1,14 @@
-"""Servers for tests: a real Apache Cassandra.
+"""Servers for tests: a real Apache Cassandra, Simulacron, and a server that answers what a test says.
 
+Needs nothing but the standard library. `acsylla_like.testing.pytest_plugin` has fixtures for pytest.
 """
 
 from __future__ import annotations
 
+from . import cql
 from ._process import StartFailed
 from ._tools import ToolMissing
 from .cassandra import Cassandra, Node
+from .scripted import ScriptedServer
 
-__all__ = ["Cassandra", "Node", "StartFailed", "ToolMissing"]
+__all__ = ["Cassandra", "Node", "ScriptedServer", "StartFailed", "ToolMissing", "cql"]
