@@ -94,8 +94,10 @@ def strip(library: Path) -> bool:
 def collect_driver(target: Path) -> list[Path]:
     """Put the driver library under target, as it lies in its wheel; return the files written, relative to target."""
     folder = target / BUNDLE_DRIVER
+    # Other interpreters' bundles may lie in the source tree, but never in what a wheel is made from.
+    outdated = folder if target == Path() else target / BUNDLE_ROOT
     if PIN is None:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(outdated, ignore_errors=True)
         print(f"driver library: building without a bundle: {NO_BUNDLE}", file=sys.stderr)
         return []
     driver_name = next(name for name in PIN if name.startswith(PINS["package"] + "/"))
@@ -115,7 +117,7 @@ def collect_driver(target: Path) -> list[Path]:
             "build with isolation, or build without a bundle with ACSYLLA_LIKE_BUNDLE=0"
         )
     sources = {name: checked(wheel / name, name, sha256) for name, sha256 in PIN.items()}
-    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(outdated, ignore_errors=True)
     folder.mkdir(parents=True)
     for name, file in libraries.items():
         (target / file).parent.mkdir(parents=True, exist_ok=True)
@@ -137,10 +139,9 @@ class BuildExt(build_ext):
         self.collected: list[Path] = []
 
     def run(self) -> None:
+        # First of all, so that a library that is not the pinned one stops the build before anything is compiled.
+        self.collected = collect_driver(Path() if self.inplace else Path(self.build_lib))
         super().run()
-        self.collected = collect_driver(Path(self.build_lib))
-        if self.inplace:
-            collect_driver(Path())
 
     def build_extensions(self) -> None:
         self.compiler.compile = self.compile_changed
@@ -167,7 +168,7 @@ class BuildExt(build_ext):
         return objects
 
     def get_outputs(self) -> list[str]:
-        return [*super().get_outputs(), *(os.path.join(self.build_lib, file) for file in self.collected)]
+        return [*super().get_outputs(), *(os.path.join(self.build_lib, file) for file in self.collected if not self.inplace)]
 
     def get_output_mapping(self) -> dict[str, str]:
         collected = {os.path.join(self.build_lib, file): str(file) for file in self.collected} if self.inplace else {}
