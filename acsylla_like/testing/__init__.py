@@ -10,5 +10,16 @@ from ._process import StartFailed
 from ._tools import ToolMissing
 from .cassandra import Cassandra, Node
 from .scripted import ScriptedServer
+from .simulacron import Simulacron, SimulacronError, SimulatedCluster
 
-__all__ = ["Cassandra", "Node", "ScriptedServer", "StartFailed", "ToolMissing", "cql"]
+__all__ = [
+    "Cassandra",
+    "Node",
+    "ScriptedServer",
+    "Simulacron",
+    "SimulacronError",
+    "SimulatedCluster",
+    "StartFailed",
+    "ToolMissing",
+    "cql",
+]

@@ -1,0 +1,12 @@
+"""Lists the fixtures; each topic has a module of its own beside this file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+_HERE = str(Path(__file__).parent)
+if _HERE not in sys.path:  # whichever way pytest imports
+    sys.path.insert(0, _HERE)
+
+pytest_plugins = ["acsylla_like.testing.pytest_plugin", "fix_loop", "fix_server", "fix_leaks"]

@@ -1,0 +1,138 @@
+"""A real Cassandra, started, stopped and killed. What the package's own session sees of it is tested elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import acsylla_like.testing
+from acsylla_like.testing import Cassandra, StartFailed
+from acsylla_like.testing.cassandra import _merged
+
+
+def _serves(server: Cassandra) -> bool:
+    """Whether it answers OPTIONS with SUPPORTED."""
+    try:
+        with socket.create_connection((server.contact_points[0], server.port), 5.0) as client:
+            client.sendall(bytes([4, 0, 0, 1, 5, 0, 0, 0, 0]))
+            return client.recv(9)[4] == 6
+    except ConnectionError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def server():
+    with Cassandra(heap_mb=400) as server:
+        yield server
+
+
+def test_two_run_side_by_side_and_both_serve(server):
+    with Cassandra(heap_mb=400) as other:
+        assert (other.contact_points, other.port) != (server.contact_points, server.port)
+        assert _serves(server)
+        assert _serves(other)
+        folder = other._running_guard.folder
+    assert not folder.exists()
+    assert not _serves(other)
+    assert _serves(server)
+
+
+def test_a_killed_node_starts_again_with_its_data(server):
+    node = server.nodes[0]
+    host_id = _host_id(node)
+    node.kill()
+    assert not node.is_running
+    assert not _serves(server)
+    node.start()
+    assert _serves(server)
+    assert _host_id(node) == host_id
+    node.stop()
+    assert not node.is_running
+    node.restart()
+    assert _host_id(node) == host_id
+
+
+def _host_id(node) -> str:
+    """The node's identity, which is part of its data."""
+    found = re.findall(r"(?:No host ID found, created|Using saved host ID:?) ([0-9a-f-]{36})", node.log())
+    assert len(set(found)) == 1
+    return found[0]
+
+
+async def test_it_starts_and_stops_beside_a_running_loop():
+    async with Cassandra(heap_mb=400) as server:
+        assert _serves(server)
+    assert not _serves(server)
+
+
+async def test_a_cancelled_start_leaves_nothing():
+    server = Cassandra(heap_mb=400)
+    starting = asyncio.ensure_future(server.__aenter__())
+    while server._guard is None or not server.nodes[0].is_running:  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
+    folder = server._running_guard.folder
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert not folder.exists()
+    assert not server.is_running
+
+
+def test_a_start_that_fails_is_one_error_with_the_last_log_lines():
+    with pytest.raises(StartFailed, match=r"(?s)node1 ended with code \d+; its last lines:.*no_such_setting"):
+        Cassandra(yaml={"no_such_setting": 1}).start()
+
+
+def test_a_start_that_takes_too_long_is_given_up():
+    with pytest.raises(StartFailed, match="was not ready after"):
+        Cassandra(start_timeout=0.5).start()
+
+
+def test_it_ends_with_a_parent_that_is_killed():
+    root = Path(acsylla_like.testing.__file__).parents[2]
+    code = (
+        f"import sys, time; sys.path.insert(0, {str(root)!r})\n"
+        "from acsylla_like.testing import Cassandra\n"
+        "server = Cassandra(heap_mb=400).start(); guard = server._running_guard\n"
+        "print(guard._pids['node1'], guard.folder, flush=True); time.sleep(1000)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    with parent.stdout:
+        pid, folder = parent.stdout.readline().split()
+    os.kill(int(pid), 0)
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    deadline = time.monotonic() + 10
+    while Path(folder).exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid), 0)
+
+
+def test_settings_are_merged_and_none_removes_one():
+    base = {"a": 1, "b": {"c": 2, "d": 3}}
+    assert _merged(base, {"a": None, "b": {"d": 4, "e": 5}}) == {"b": {"c": 2, "d": 4, "e": 5}}
+    assert base == {"a": 1, "b": {"c": 2, "d": 3}}
+
+
+@pytest.mark.parametrize("options", [{"nodes": 0}, {"nodes": 4}, {"placement": []}])
+def test_impossible_clusters_are_refused(options):
+    with pytest.raises(ValueError, match="must"):
+        Cassandra(**options)
+
+
+def test_one_that_was_not_started_says_so():
+    with pytest.raises(RuntimeError, match="not started"):
+        Cassandra().nodes[0].log()
+    assert not Cassandra().nodes[0].is_running
