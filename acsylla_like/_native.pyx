@@ -4,3 +4,6 @@
 exist once, and the classes know each other."""
 
 include "_native/loader.pyx"
+include "_native/types.pyx"
+include "_native/encode.pyx"
+include "_native/decode.pyx"

@@ -1,0 +1,418 @@
+# The protocol's bytes to Python values, one function per CQL type; no read leaves the bytes that were given.
+
+from cpython cimport array
+from cpython.datetime cimport PyDateTimeAPI, date_new, datetime_new, time as _CTime
+from cpython.list cimport PyList_New, PyList_SET_ITEM
+from cpython.object cimport PyObject, PyTypeObject
+from cpython.ref cimport Py_INCREF
+from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
+
+cdef extern from "Python.h":
+    object PyUnicode_DecodeUTF8(const char* data, Py_ssize_t size, const char* errors)
+    object PyUnicode_DecodeASCII(const char* data, Py_ssize_t size, const char* errors)
+    object PyBytes_FromStringAndSize(const char* data, Py_ssize_t size)
+    object PyType_GenericAlloc(PyTypeObject* cls, Py_ssize_t n)
+    int PyObject_GenericSetAttr(object owner, object name, object value) except -1
+    object PyLong_FromLongLong(long long number)
+    object PyLong_FromUnsignedLongLong(unsigned long long number)
+
+cdef object _uuid_is_safe = uuid.SafeUUID.unknown
+# Exact whatever the thread's own context says; its traps stay off.
+cdef object _exact_context = decimal.Context(prec=decimal.MAX_PREC, Emin=decimal.MIN_EMIN, Emax=decimal.MAX_EMAX,
+                                             capitals=1, clamp=0, flags=[], traps=[])
+
+
+cdef object decode_cell(CqlType cql_type, const uint8_t* data, Py_ssize_t size):
+    """The value of a column from its bytes."""
+    if cql_type.decode_items_function == NULL:
+        return cql_type.decode_function(cql_type, data, size)
+    if size < 4:
+        return _unfit(cql_type, size)
+    return cql_type.decode_items_function(cql_type, load[int32_t](data), data + 4, size - 4)
+
+
+cdef object decode_column(CqlType cql_type, const CassValue* value):
+    """The value of a column of a row; None for null."""
+    cdef const uint8_t* data = NULL
+    cdef size_t size = 0
+    if driver.cass_value_get_bytes(value, &data, &size) != CASS_OK:
+        return None
+    if cql_type.decode_items_function == NULL:
+        return cql_type.decode_function(cql_type, data, size)
+    # The driver has read the count: the bytes start after it.
+    return cql_type.decode_items_function(cql_type, <Py_ssize_t>driver.cass_value_item_count(value), data, size)
+
+
+cdef object _unfit(CqlType cql_type, Py_ssize_t size):
+    """None for the empty value that old servers allow for any type; otherwise the bytes do not fit the type."""
+    if size == 0:
+        return None
+    raise DecodeError(f"{size} bytes are no value of type {cql_type.name}")
+
+
+# ---- numbers
+
+cdef object _decode_tinyint(CqlType cql_type, const uint8_t* data, Py_ssize_t size):
+    return PyLong_FromLongLong(load[int8_t](data)) if size == 1 else _unfit(cql_type, size)
+
+
+cdef object _decode_smallint(CqlType cql_type, const uint8_t* data, Py_ssize_t size):
+    return PyLong_FromLongLong(load[int16_t](data)) if size == 2 else _unfit(cql_type, size)
+
+
+cdef object _decode_int(CqlType cql_type, const uint8_t* data, Py_ssize_t size):
+    return PyLong_FromLongLong(load[int32_t](data)) if size == 4 else _unfit(cql_type, size)
+
+
+cdef object _decode_bigint(CqlType cql_type, const uint8_t* data, Py_ssize_t size):
+    return PyLong_FromLongLong(load[int64_t](data)) if size == 8 else _unfit(cql_type, size)
+
+
+cdef object _decode_float(CqlType cql_type, const uint8_t* data, Py_ssize_t size):
+    return <double>load[float](data) if size == 4 else _unfit(cql_type, size)
+
+
+cdef object _decode_double(CqlType cql_type, const uint8_t* data, Py_ssize_t size):
+    return load[double](data) if size == 8 else _unfit(cql_type, size)
+
+
+cdef object _decode_boolean(CqlType cql_type, const uint8_t* data, Py_ssize_t size):
+    return data[0] != 0 if size == 1 else _unfit(cql_type, size)
+
+
+cdef object _varint(const uint8_t* data, Py_ssize_t size):
+    cdef int64_t number
+    cdef Py_ssize_t i
+    if size > 8:
+        return int.from_bytes(PyBytes_FromStringAndSize(<const char*>data, size), "big", signed=True)
+    number = <int8_t>data[0]
+    for i in range(1, size):
+        number = <int64_t>(<uint64_t>number << 8 | data[i])
+    return PyLong_FromLongLong(number)
+
+
+cdef object _decode_varint(CqlType cql_type, const uint8_t* data, Py_ssize_t size):
+    return _varint(data, size) if size > 0 else None
+
+
+cdef object _decode_decimal(CqlType cql_type, const uint8_t* data, Py_ssize_t size):
+    cdef int64_t scale
+    if size < 5:
+        return _unfit(cql_type, size)
+    scale = load[int32_t](data)
+    number = _Decimal(_varint(data + 4, size - 4))
+    return number if scale == 0 else number.scaleb(-scale, _exact_context)
+
+
+# ---- text, bytes, identifiers
+
+cdef object _decode_text(CqlType cql_type, const uint8_t* data, Py_ssize_t size):
+    try:
+        return PyUnicode_DecodeUTF8(<const char*>data, size, NULL)
+    except UnicodeDecodeError as error:
+        raise DecodeError(f"{size} bytes of type {cql_type.name} are not valid UTF-8 at byte {error.start}") from None
+
+
+cdef object _decode_ascii(CqlType cql_type, const uint8_t* data, Py_ssize_t size):
+    try:
+        return PyUnicode_DecodeASCII(<const char*>data, size, NULL)
+    except UnicodeDecodeError as error:
+        raise DecodeError(f"{size} bytes of type {cql_type.name} are not ASCII at byte {error.start}") from None
+
+
+cdef object _decode_blob(CqlType cql_type, const uint8_t* data, Py_ssize_t size):
+    return PyBytes_FromStringAndSize(<const char*>data, size)
+
+
+cdef object _decode_uuid(CqlType cql_type, const uint8_t* data, Py_ssize_t size):
+    # uuid.UUID is immutable in Python only: its constructor costs ten times as much as the two slots it fills.
+    if size != 16:
+        return _unfit(cql_type, size)
+    number = (PyLong_FromUnsignedLongLong(load[uint64_t](data)) << 64
+              | PyLong_FromUnsignedLongLong(load[uint64_t](data + 8)))
+    made = PyType_GenericAlloc(<PyTypeObject*>_UUID, 0)
+    PyObject_GenericSetAttr(made, "int", number)
+    PyObject_GenericSetAttr(made, "is_safe", _uuid_is_safe)
+    return made
+
+
+cdef object _decode_inet(CqlType cql_type, const uint8_t* data, Py_ssize_t size):
+    if size == 4:
+        return _IPv4Address(PyBytes_FromStringAndSize(<const char*>data, 4))
+    if size == 16:
+        return _IPv6Address(PyBytes_FromStringAndSize(<const char*>data, 16))
+    return _unfit(cql_type, size)
+
+
+# ---- time
+
+cdef struct _Civil:
+    int year
+    int month
+    int day
+
+
+cdef _Civil _civil_from_days(int64_t days) noexcept:
+    """The inverse of _days_from_civil, for the years that Python has."""
+    cdef _Civil civil
+    cdef int64_t era, day_of_era, year_of_era, day_of_year, month
+    days += 719468  # from 0000-03-01
+    era = days // 146097
+    day_of_era = days - era * 146097
+    year_of_era = (day_of_era - day_of_era // 1460 + day_of_era // 36524 - day_of_era // 146096) // 365
+    day_of_year = day_of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
+    month = (5 * day_of_year + 2) // 153
+    civil.day = <int>(day_of_year - (153 * month + 2) // 5 + 1)
+    civil.month = <int>(month + 3 if month < 10 else month - 9)
+    civil.year = <int>(year_of_era + era * 400 + (civil.month <= 2))
+    return civil
+
+
+cdef object _decode_timestamp(CqlType cql_type, const uint8_t* data, Py_ssize_t size):
+    cdef int64_t milliseconds, days
+    cdef int rest, second
+    cdef _Civil civil
+    if size != 8:
+        return _unfit(cql_type, size)
+    milliseconds = load[int64_t](data)
+    if not -62_135_596_800_000 <= milliseconds <= 253_402_300_799_999:  # years 1 to 9999
+        return _Timestamp(milliseconds)
+    days = milliseconds // 86_400_000
+    rest = <int>(milliseconds - days * 86_400_000)
+    second = rest // 1000
+    civil = _civil_from_days(days)
+    return datetime_new(civil.year, civil.month, civil.day, second // 3600, second // 60 % 60, second % 60,
+                        rest % 1000 * 1000, _utc)
+
+
+cdef object _decode_date(CqlType cql_type, const uint8_t* data, Py_ssize_t size):
+    cdef int64_t days
+    cdef _Civil civil
+    if size != 4:
+        return _unfit(cql_type, size)
+    days = <int64_t>load[uint32_t](data) - 0x80000000
+    if not -719_162 <= days <= 2_932_896:  # years 1 to 9999
+        return _Date(days)
+    civil = _civil_from_days(days)
+    return date_new(civil.year, civil.month, civil.day)
+
+
+cdef object _decode_time(CqlType cql_type, const uint8_t* data, Py_ssize_t size):
+    cdef int64_t nanoseconds
+    cdef int second, nanosecond
+    if size != 8:
+        return _unfit(cql_type, size)
+    nanoseconds = load[int64_t](data)
+    if not 0 <= nanoseconds < _nanoseconds_per_day:
+        raise DecodeError(f"{nanoseconds} nanoseconds are no value of type {cql_type.name}")
+    second = <int>(nanoseconds // 1_000_000_000)
+    nanosecond = <int>(nanoseconds % 1_000_000_000)
+    made = PyDateTimeAPI.Time_FromTime(second // 3600, second // 60 % 60, second % 60, nanosecond // 1000, None,
+                                       <PyTypeObject*>_Time)
+    PyObject_GenericSetAttr(made, "_nanosecond", nanosecond)
+    return made
+
+
+cdef object _decode_duration(CqlType cql_type, const uint8_t* data, Py_ssize_t size):
+    cdef const uint8_t* end = data + size
+    cdef int64_t months = 0, days = 0, nanoseconds = 0
+    if size == 0:
+        return None
+    data = read_vint(data, end, &months)
+    if data != NULL:
+        data = read_vint(data, end, &days)
+    if data != NULL:
+        data = read_vint(data, end, &nanoseconds)
+    if data != end:
+        return _unfit(cql_type, size)
+    try:
+        return _Duration(months, days, nanoseconds)
+    except (ValueError, OverflowError) as error:
+        raise DecodeError(f"{size} bytes are no value of type {cql_type.name}: {error}") from None
+
+
+# ---- collections, tuples, user types
+
+cdef object _next_item(CqlType cql_type, CqlType element, const uint8_t** data, const uint8_t* end):
+    """The item whose length word is at `data`, which moves behind the item."""
+    cdef const uint8_t* first = data[0]
+    cdef int32_t length
+    if end - first < 4:
+        raise DecodeError(f"the bytes of type {cql_type.name} end within an item's length")
+    length = load[int32_t](first)
+    first += 4
+    if length > end - first:
+        raise DecodeError(f"an item of {length} bytes within type {cql_type.name}, of which {end - first} bytes remain")
+    if length < 0:
+        data[0] = first
+        return None
+    data[0] = first + length
+    return element.decode_function(element, first, length)
+
+
+cdef int _check_count(CqlType cql_type, Py_ssize_t count, Py_ssize_t size, int words) except -1:
+    """Each item has at least its length word, so that no count asks for more memory than its bytes deserve."""
+    if not 0 <= count <= size // (4 * words):
+        raise DecodeError(f"{count} items in {size} bytes of type {cql_type.name}")
+    return 0
+
+
+cdef int _check_end(CqlType cql_type, const uint8_t* data, const uint8_t* end) except -1:
+    if data != end:
+        raise DecodeError(f"{end - data} bytes too many in a value of type {cql_type.name}")
+    return 0
+
+
+cdef object _decode_list_items(CqlType cql_type, Py_ssize_t count, const uint8_t* data, Py_ssize_t size):
+    cdef const uint8_t* end = data + size
+    cdef CqlType element = cql_type.first
+    cdef Py_ssize_t i
+    _check_count(cql_type, count, size, 1)
+    items = PyList_New(count)
+    for i in range(count):
+        item = _next_item(cql_type, element, &data, end)
+        Py_INCREF(item)
+        PyList_SET_ITEM(items, i, item)
+    _check_end(cql_type, data, end)
+    return items
+
+
+cdef object _decode_list(CqlType cql_type, const uint8_t* data, Py_ssize_t size):
+    return decode_cell(cql_type, data, size)
+
+
+cdef object _decode_tuple_of_items(CqlType cql_type, const uint8_t* data, Py_ssize_t size):
+    items = decode_cell(cql_type, data, size)
+    return None if items is None else tuple(items)
+
+
+cdef object _decode_set_items(CqlType cql_type, Py_ssize_t count, const uint8_t* data, Py_ssize_t size):
+    cdef const uint8_t* end = data + size
+    cdef CqlType element = cql_type.first
+    cdef set items = set()
+    cdef Py_ssize_t i
+    _check_count(cql_type, count, size, 1)
+    for i in range(count):
+        items.add(_hashable(cql_type, _next_item(cql_type, element, &data, end)))
+    _check_end(cql_type, data, end)
+    return items
+
+
+cdef object _decode_frozenset(CqlType cql_type, const uint8_t* data, Py_ssize_t size):
+    items = decode_cell(cql_type, data, size)
+    return None if items is None else frozenset(items)
+
+
+cdef object _decode_map_items(CqlType cql_type, Py_ssize_t count, const uint8_t* data, Py_ssize_t size):
+    cdef const uint8_t* end = data + size
+    cdef CqlType first = cql_type.first
+    cdef CqlType second = cql_type.second
+    cdef dict items = {}
+    cdef Py_ssize_t i
+    _check_count(cql_type, count, size, 2)
+    for i in range(count):
+        key = _hashable(cql_type, _next_item(cql_type, first, &data, end))
+        items[key] = _next_item(cql_type, second, &data, end)
+    _check_end(cql_type, data, end)
+    return items
+
+
+cdef object _decode_map(CqlType cql_type, const uint8_t* data, Py_ssize_t size):
+    return decode_cell(cql_type, data, size)
+
+
+cdef object _decode_frozen_map(CqlType cql_type, const uint8_t* data, Py_ssize_t size):
+    items = decode_cell(cql_type, data, size)
+    return None if items is None else FrozenMap(items)
+
+
+cdef object _hashable(CqlType cql_type, object value):
+    """The member or key itself: only the class registered for a user type can make it unhashable."""
+    if cql_type.first.types:
+        try:
+            hash(value)
+        except TypeError:
+            raise DecodeError(f"a {type(value).__name__} cannot be in a {cql_type.name}: it is not hashable") from None
+    return value
+
+
+cdef object _decode_tuple(CqlType cql_type, const uint8_t* data, Py_ssize_t size):
+    """Items that the bytes lack are null, as they are to the server."""
+    cdef const uint8_t* end = data + size
+    cdef Py_ssize_t i, n = len(cql_type.types)
+    if size == 0:
+        return None
+    items = PyTuple_New(n)
+    for i in range(n):
+        item = None if data == end else _next_item(cql_type, cql_type.types[i], &data, end)
+        Py_INCREF(item)
+        PyTuple_SET_ITEM(items, i, item)
+    _check_end(cql_type, data, end)
+    return items
+
+
+cdef object _decode_user_type(CqlType cql_type, const uint8_t* data, Py_ssize_t size):
+    """Fields that the bytes lack are null; fields behind those we know were added to the type since, and are left out."""
+    cdef const uint8_t* end = data + size
+    cdef dict fields = {}
+    cdef Py_ssize_t i
+    if size == 0:
+        return None
+    for i in range(len(cql_type.types)):
+        fields[cql_type.field_names[i]] = (
+            None if data == end else _next_item(cql_type, cql_type.types[i], &data, end))
+    while data != end:
+        _next_item(cql_type, _scalar_types["blob"], &data, end)
+    if cql_type.user_class is None:
+        return FrozenMap(fields) if cql_type.is_member else fields
+    if cql_type.class_fields is not None:
+        fields = {name: fields[name] for name in cql_type.class_fields if name in fields}
+    return cql_type.user_class(**fields)
+
+
+# ---- vectors
+
+cdef object _next_vector_item(CqlType cql_type, CqlType element, const uint8_t** data, const uint8_t* end):
+    cdef uint64_t length = <uint64_t>element.vector_width
+    cdef const uint8_t* first = data[0]
+    if length == 0:
+        first = read_unsigned_vint(first, end, &length)
+    if first == NULL or length > <uint64_t>(end - first):
+        raise DecodeError(f"the bytes of type {cql_type.name} end within an item")
+    data[0] = first + length
+    return element.decode_function(element, first, <Py_ssize_t>length)
+
+
+cdef object _decode_vector_list(CqlType cql_type, const uint8_t* data, Py_ssize_t size):
+    cdef const uint8_t* end = data + size
+    cdef Py_ssize_t i
+    cdef list items = []
+    if size == 0 or cql_type.dimension > size:
+        return _unfit(cql_type, size)
+    for i in range(cql_type.dimension):
+        items.append(_next_vector_item(cql_type, cql_type.first, &data, end))
+    _check_end(cql_type, data, end)
+    return items
+
+
+cdef object _decode_vector_tuple(CqlType cql_type, const uint8_t* data, Py_ssize_t size):
+    items = _decode_vector_list(cql_type, data, size)
+    return None if items is None else tuple(items)
+
+
+cdef object _decode_vector_array(CqlType cql_type, const uint8_t* data, Py_ssize_t size):
+    cdef Py_ssize_t i, n = cql_type.dimension, width = cql_type.first.width
+    cdef array.array items
+    # Where the server writes a length before each item, it is one byte, for no item is longer than two.
+    cdef Py_ssize_t step = width + (cql_type.first.vector_width == 0)
+    if size != n * step:
+        return _unfit(cql_type, size)
+    items = array.clone(cql_type.first.array_template, n, False)
+    if step == width:
+        swap_array(items.data.as_voidptr, data, n, width)
+        return items
+    for i in range(n):
+        if data[i * step] != width:
+            raise DecodeError(f"an item of {data[i * step]} bytes within type {cql_type.name}")
+        swap_array(items.data.as_chars + i * width, data + i * step + 1, 1, width)
+    return items

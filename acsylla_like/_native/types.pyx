@@ -1,0 +1,539 @@
+# CQL types: what the driver, a server's class name or CQL text says a value is, with the functions that convert it.
+
+import dataclasses
+import re
+from array import array as Array
+
+cdef extern from "Python.h":
+    const Py_ssize_t PY_SSIZE_T_MAX
+
+
+class DecodeError(ValueError):
+    """Bytes from the server do not fit the type of their column; the message names the type and the size."""
+
+
+cdef class CqlType:
+    """A CQL type: immutable, equal by its text; it encodes and decodes values as the protocol does.
+
+    Whatever is nested in another type is frozen. Members of sets and keys of maps come back hashable: lists and vectors
+    as tuples, sets as frozensets, maps and user types without a class as `FrozenMap`.
+    """
+
+    def __cinit__(self):
+        self.kind = VALUE_CUSTOM
+        self.name = self.keyspace = self.type_name = ""
+        self.types = self.field_names = ()
+        self.dimension = -1
+        self.encode_function = _encode_blob
+        self.decode_function = _decode_blob
+
+    def __init__(self):
+        raise TypeError("CqlType cannot be made directly: use parse_type")
+
+    def encode(self, value):
+        """The protocol's bytes of `value`, or None for None.
+
+        Raises TypeError, ValueError or OverflowError with what was expected and what came.
+        """
+        cdef Buffer out
+        if value is None:
+            return None
+        self.encode_function(self, value, out)
+        return (<const char*>out.data())[:out.size()]
+
+    def decode(self, data):
+        """The value of the protocol's bytes, or None for None. Raises DecodeError."""
+        if data is None:
+            return None
+        cdef bytes copy = bytes(memoryview(data))
+        return decode_cell(self, <const uint8_t*><const char*>copy, len(copy))
+
+    def __repr__(self):
+        return f"CqlType({self.name!r})"
+
+    def __str__(self):
+        return self.name
+
+    def __eq__(self, other):
+        if not isinstance(other, CqlType):
+            return NotImplemented
+        cdef CqlType that = other
+        return (self.name == that.name and self.keyspace == that.keyspace and self.field_names == that.field_names
+                and self.types == that.types and self.user_class is that.user_class)
+
+    def __hash__(self):
+        return hash(self.name)
+
+    def __reduce__(self):
+        return _restore_type, (self.kind, self.type_name if self.type_name else self.name, self.types, self.field_names,
+                               self.keyspace, self.dimension, self.is_frozen, self.is_member, self.user_class)
+
+
+def _restore_type(kind, text, types, field_names, keyspace, dimension, is_frozen, is_member, user_class):
+    if kind == VALUE_UDT:
+        return _user_type(keyspace, text, field_names, types, user_class, is_frozen, is_member)
+    if dimension >= 0:
+        return _vector_type(types[0], dimension, is_member)
+    if types:
+        return _composite_type(kind, types, is_frozen, is_member)
+    return _scalar_types.get(text) or _custom_type(text)
+
+
+# ---- making types
+
+cdef CqlType _bare_type(int kind, str name, EncodeFunction encode, DecodeFunction decode, Py_ssize_t width=0):
+    cdef CqlType made = CqlType.__new__(CqlType)
+    made.kind = kind
+    made.name = name
+    made.encode_function = encode
+    made.decode_function = decode
+    made.width = width
+    return made
+
+
+cdef CqlType _scalar(int kind, str name, EncodeFunction encode, DecodeFunction decode, Py_ssize_t width=0,
+                     Py_ssize_t vector_width=0, str array_code=None):
+    cdef CqlType made = _bare_type(kind, name, encode, decode, width)
+    # The server writes no length before a vector's element when it considers the element's size fixed, which it does
+    # not for tinyint, smallint, date and time.
+    made.vector_width = vector_width
+    if array_code is not None:
+        made.array_template = Array(array_code)
+    return made
+
+
+cdef dict _scalar_types = {
+    cql_type.name: cql_type for cql_type in (
+        _scalar(VALUE_ASCII, "ascii", _encode_ascii, _decode_ascii),
+        _scalar(VALUE_BIGINT, "bigint", _encode_bigint, _decode_bigint, 8, 8, "q"),
+        _scalar(VALUE_BLOB, "blob", _encode_blob, _decode_blob),
+        _scalar(VALUE_BOOLEAN, "boolean", _encode_boolean, _decode_boolean, 1, 1),
+        _scalar(VALUE_COUNTER, "counter", _encode_bigint, _decode_bigint, 8),
+        _scalar(VALUE_DATE, "date", _encode_date, _decode_date, 4),
+        _scalar(VALUE_DECIMAL, "decimal", _encode_decimal, _decode_decimal),
+        _scalar(VALUE_DOUBLE, "double", _encode_double, _decode_double, 8, 8, "d"),
+        _scalar(VALUE_DURATION, "duration", _encode_duration, _decode_duration),
+        _scalar(VALUE_FLOAT, "float", _encode_float, _decode_float, 4, 4, "f"),
+        _scalar(VALUE_INET, "inet", _encode_inet, _decode_inet),
+        _scalar(VALUE_INT, "int", _encode_int, _decode_int, 4, 4, "i"),
+        _scalar(VALUE_SMALLINT, "smallint", _encode_smallint, _decode_smallint, 2, 0, "h"),
+        _scalar(VALUE_TEXT, "text", _encode_text, _decode_text),
+        _scalar(VALUE_TIME, "time", _encode_time, _decode_time, 8),
+        _scalar(VALUE_TIMESTAMP, "timestamp", _encode_timestamp, _decode_timestamp, 8, 8),
+        _scalar(VALUE_TIMEUUID, "timeuuid", _encode_timeuuid, _decode_uuid, 16, 16),
+        _scalar(VALUE_TINYINT, "tinyint", _encode_tinyint, _decode_tinyint, 1, 0, "b"),
+        _scalar(VALUE_UUID, "uuid", _encode_uuid, _decode_uuid, 16, 16),
+        _scalar(VALUE_VARINT, "varint", _encode_varint, _decode_varint),
+    )
+}
+cdef dict _scalar_types_by_kind = {(<CqlType>cql_type).kind: cql_type for cql_type in _scalar_types.values()}
+_scalar_types["varchar"] = _scalar_types["text"]
+_scalar_types_by_kind[VALUE_VARCHAR] = _scalar_types["text"]
+
+
+cdef CqlType _custom_type(str class_name):
+    cdef CqlType made = _bare_type(VALUE_CUSTOM, "'" + class_name.replace("'", "''") + "'", _encode_blob, _decode_blob)
+    made.type_name = class_name
+    return made
+
+
+cdef CqlType _nested(CqlType element, bint is_member):
+    """The type as a part of another: frozen, and hashable inside what must be hashable."""
+    is_member = is_member or element.is_member
+    if not element.types or is_member == element.is_member and (element.is_frozen or element.dimension >= 0):
+        return element
+    if element.kind == VALUE_UDT:
+        return _user_type(element.keyspace, element.type_name, element.field_names, element.types, element.user_class,
+                          True, is_member)
+    if element.dimension >= 0:
+        return _vector_type(element.first, element.dimension, is_member)
+    return _composite_type(element.kind, element.types, True, is_member)
+
+
+cdef CqlType _composite_type(int kind, tuple types, bint is_frozen=False, bint is_member=False):
+    cdef CqlType made
+    if kind == VALUE_LIST:
+        made = _bare_type(kind, "list", _encode_list, _decode_tuple_of_items if is_member else _decode_list)
+        made.decode_items_function = _decode_list_items
+        types = (_nested(types[0], is_member),)
+    elif kind == VALUE_SET:
+        made = _bare_type(kind, "set", _encode_set, _decode_frozenset)
+        made.decode_items_function = _decode_set_items
+        types = (_nested(types[0], True),)
+    elif kind == VALUE_MAP:
+        made = _bare_type(kind, "map", _encode_map, _decode_frozen_map if is_member else _decode_map)
+        made.decode_items_function = _decode_map_items
+        types = (_nested(types[0], True), _nested(types[1], is_member))
+        made.second = types[1]
+    else:
+        made = _bare_type(kind, "tuple", _encode_tuple, _decode_tuple)
+        types = tuple([_nested(element, is_member) for element in types])
+    made.types = types
+    made.first = types[0]
+    made.name = f"{made.name}<{', '.join([(<CqlType>element).name for element in types])}>"
+    made.is_member = is_member
+    made.is_frozen = is_frozen
+    if is_frozen:
+        made.name = f"frozen<{made.name}>"
+    return made
+
+
+cdef CqlType _vector_type(CqlType element, Py_ssize_t dimension, bint is_member=False):
+    cdef CqlType made = _bare_type(VALUE_CUSTOM, "", _encode_vector, NULL)
+    made.first = _nested(element, is_member)
+    made.types = (made.first,)
+    made.name = f"vector<{made.first.name}, {dimension}>"
+    made.dimension = dimension
+    made.is_member = is_member
+    if element.vector_width and dimension < PY_SSIZE_T_MAX // element.vector_width:
+        made.vector_width = made.width = element.vector_width * dimension
+    if is_member:
+        made.decode_function = _decode_vector_tuple
+    elif element.array_template is not None:
+        made.decode_function = _decode_vector_array
+    else:
+        made.decode_function = _decode_vector_list
+    return made
+
+
+cdef CqlType _user_type(str keyspace, str type_name, tuple field_names, tuple types, object user_class,
+                        bint is_frozen=False, bint is_member=False):
+    cdef CqlType made = _bare_type(VALUE_UDT, _quoted(type_name), _encode_user_type, _decode_user_type)
+    made.keyspace = keyspace
+    made.type_name = type_name
+    made.field_names = field_names
+    made.types = tuple([_nested(element, is_member) for element in types])
+    made.is_frozen = is_frozen
+    made.is_member = is_member
+    if is_frozen:
+        made.name = f"frozen<{made.name}>"
+    made.user_class = user_class
+    if user_class is not None:
+        made.class_fields = _class_fields(user_class)
+    return made
+
+
+cdef tuple _class_fields(object user_class):
+    """The field names that a class takes as keywords when it tells them, or None."""
+    if dataclasses.is_dataclass(user_class):
+        return tuple([field.name for field in dataclasses.fields(user_class) if field.init])
+    if isinstance(user_class, type) and issubclass(user_class, tuple) and hasattr(user_class, "_fields"):
+        return tuple(user_class._fields)
+    attributes = getattr(user_class, "__attrs_attrs__", None)
+    if attributes is not None:
+        return tuple([attribute.name for attribute in attributes if attribute.init])
+    return None
+
+
+cdef object _plain_name = re.compile("[a-z][a-z0-9_]*")
+
+
+cdef str _quoted(str name):
+    return name if _plain_name.fullmatch(name) else '"' + name.replace('"', '""') + '"'
+
+
+# ---- from the driver
+
+cdef CqlType cql_type_from_driver(const CassDataType* data_type, dict user_types):
+    """The type of a column or parameter. What is not understood becomes a custom type, whose values are bytes.
+
+    `user_types` maps (keyspace, name) of user types to classes, or is None.
+    """
+    cdef int kind
+    cdef CqlType scalar
+    cdef size_t i, n
+    cdef const char* text = NULL
+    cdef size_t length = 0
+    if data_type == NULL:
+        return _custom_type("unknown")
+    kind = driver.cass_data_type_type(data_type)
+    scalar = _scalar_types_by_kind.get(kind)
+    if scalar is not None:
+        return scalar
+    if kind == VALUE_CUSTOM:
+        if driver.cass_data_type_class_name(data_type, &text, &length) != CASS_OK:
+            return _custom_type("unknown")
+        return _type_from_class_name(text[:length].decode("utf-8", "replace"), user_types)
+    n = driver.cass_data_type_sub_type_count(data_type)
+    if (kind not in (VALUE_LIST, VALUE_SET, VALUE_MAP, VALUE_TUPLE, VALUE_UDT) or kind == VALUE_MAP and n != 2
+            or kind in (VALUE_LIST, VALUE_SET) and n != 1 or n == 0):
+        return _custom_type(f"unknown type {kind}")
+    types = tuple([cql_type_from_driver(driver.cass_data_type_sub_data_type(data_type, i), user_types)
+                   for i in range(n)])
+    if kind != VALUE_UDT:
+        return _composite_type(kind, types)
+    names = []
+    for i in range(n):
+        driver.cass_data_type_sub_type_name(data_type, i, &text, &length)
+        names.append(text[:length].decode("utf-8", "replace"))
+    driver.cass_data_type_keyspace(data_type, &text, &length)
+    keyspace = text[:length].decode("utf-8", "replace")
+    driver.cass_data_type_type_name(data_type, &text, &length)
+    type_name = text[:length].decode("utf-8", "replace")
+    return _user_type(keyspace, type_name, tuple(names), types, _registered(user_types, keyspace, type_name))
+
+
+cdef object _registered(dict user_types, str keyspace, str type_name):
+    return None if user_types is None else user_types.get((keyspace, type_name))
+
+
+# ---- from a server's class name
+
+cdef object _class_tokens = re.compile(r"\s*(?:([A-Za-z0-9_.$-]+)|(.))\s*", re.DOTALL)
+cdef str _marshal = "org.apache.cassandra.db.marshal."
+cdef dict _scalar_classes = {
+    "AsciiType": "ascii", "LongType": "bigint", "BytesType": "blob", "BooleanType": "boolean",
+    "CounterColumnType": "counter", "DecimalType": "decimal", "DoubleType": "double", "FloatType": "float",
+    "Int32Type": "int", "UTF8Type": "text", "TimestampType": "timestamp", "UUIDType": "uuid", "IntegerType": "varint",
+    "TimeUUIDType": "timeuuid", "InetAddressType": "inet", "SimpleDateType": "date", "TimeType": "time",
+    "ShortType": "smallint", "ByteType": "tinyint", "DurationType": "duration", "DateType": "timestamp",
+}
+cdef dict _composite_classes = {"ListType": VALUE_LIST, "SetType": VALUE_SET, "MapType": VALUE_MAP,
+                                "TupleType": VALUE_TUPLE}
+cdef int _depth_limit = 64
+
+
+cdef CqlType _type_from_class_name(str class_name, dict user_types):
+    try:
+        return _ClassNameParser(class_name, user_types).parse()
+    except ValueError:
+        return _custom_type(class_name)
+
+
+cdef class _ClassNameParser:
+    """Reads the server's class names, such as `…VectorType(…FloatType , 3)`; ValueError for what is none."""
+    cdef str text
+    cdef list tokens
+    cdef int position
+    cdef int depth
+    cdef dict user_types
+
+    def __cinit__(self, str text not None, dict user_types):
+        self.text = text
+        self.tokens = [(match.group(1) or match.group(2), match.start()) for match in _class_tokens.finditer(text)]
+        self.tokens.append(("", len(text)))
+        self.user_types = user_types
+
+    cdef CqlType parse(self):
+        cdef CqlType parsed = self.parse_type()
+        if self.peek() != "":
+            raise ValueError(self.text)
+        return parsed
+
+    cdef str peek(self):
+        return self.tokens[self.position][0]
+
+    cdef str take(self):
+        cdef str token = self.peek()
+        if token == "":
+            raise ValueError(self.text)
+        self.position += 1
+        return token
+
+    cdef int expect(self, str token) except -1:
+        if self.take() != token:
+            raise ValueError(self.text)
+        return 0
+
+    cdef CqlType parse_type(self):
+        cdef CqlType inner
+        cdef int start = self.position
+        cdef list types
+        self.depth += 1
+        if self.depth > _depth_limit:
+            raise ValueError(self.text)
+        name = self.take().removeprefix(_marshal)
+        if name in _scalar_classes:
+            inner = _scalar_types[_scalar_classes[name]]
+        elif name in ("FrozenType", "ReversedType"):
+            self.expect("(")
+            inner = self.parse_type()
+            self.expect(")")
+            if name == "FrozenType":
+                inner = _nested(inner, False)
+        elif name == "VectorType":
+            self.expect("(")
+            inner = self.parse_type()
+            self.expect(",")
+            inner = _vector_type(inner, _dimension(self.take()))
+            self.expect(")")
+        elif name == "UserType":
+            inner = self.parse_user_type()
+        elif name in _composite_classes:
+            types = self.parse_types()
+            if len(types) != {"ListType": 1, "SetType": 1, "MapType": 2}.get(name, len(types)):
+                raise ValueError(self.text)
+            inner = _composite_type(_composite_classes[name], tuple(types), name == "TupleType")
+        else:
+            inner = self.skip_custom(start)
+        self.depth -= 1
+        return inner
+
+    cdef list parse_types(self):
+        types = []
+        self.expect("(")
+        while True:
+            types.append(self.parse_type())
+            if self.peek() != ",":
+                break
+            self.take()
+        self.expect(")")
+        return types
+
+    cdef CqlType parse_user_type(self):
+        names = []
+        types = []
+        self.expect("(")
+        keyspace = self.take()
+        self.expect(",")
+        type_name = bytes.fromhex(self.take()).decode()
+        while self.peek() == ",":
+            self.take()
+            names.append(bytes.fromhex(self.take()).decode())
+            self.expect(":")
+            types.append(self.parse_type())
+        self.expect(")")
+        return _user_type(keyspace, type_name, tuple(names), tuple(types),
+                          _registered(self.user_types, keyspace, type_name))
+
+    cdef CqlType skip_custom(self, int start):
+        cdef int depth = 0
+        if self.peek() == "(":
+            while True:
+                token = self.take()
+                depth += (token == "(") - (token == ")")
+                if depth == 0:
+                    break
+        return _custom_type(self.text[self.tokens[start][1]:self.tokens[self.position][1]].strip())
+
+
+cdef Py_ssize_t _dimension(str text) except -1:
+    cdef Py_ssize_t dimension = int(text) if text.isdecimal() and len(text) < 10 else 0
+    if dimension <= 0:
+        raise ValueError(f"invalid dimension of a vector: {text}")
+    return dimension
+
+
+# ---- from CQL text
+
+cdef object _cql_tokens = re.compile(r"""\s*(?:([A-Za-z0-9_]+)|"((?:[^"]|"")*)"|'((?:[^']|'')*)'|([<>,.]))\s*""")
+cdef dict _composite_names = {"list": (VALUE_LIST, 1), "set": (VALUE_SET, 1), "map": (VALUE_MAP, 2),
+                              "tuple": (VALUE_TUPLE, -1)}
+
+
+def parse_type(str text not None, *, str keyspace="", user_types=None, classes=None):
+    """The type that CQL text such as `map<text, frozen<list<int>>>`, or a server's class name, names.
+
+    `user_types` maps the names of user types to a mapping of field names to the text of their types; `classes` maps
+    (keyspace, name) of user types to the class their values become. Raises ValueError when the text is no type.
+    """
+    if text.startswith(_marshal):
+        return _ClassNameParser(text, None if classes is None else dict(classes)).parse()
+    return _CqlTextParser(text, keyspace, user_types or {}, {} if classes is None else dict(classes), 0).parse()
+
+
+cdef class _CqlTextParser:
+    cdef str text
+    cdef str keyspace
+    cdef object user_types
+    cdef dict classes
+    cdef list tokens  # (text, whether it is an unquoted word or a sign)
+    cdef int position
+    cdef int depth
+
+    def __cinit__(self, str text not None, str keyspace, user_types, dict classes, int depth):
+        cdef Py_ssize_t end = 0
+        self.text = text
+        self.keyspace = keyspace
+        self.user_types = user_types
+        self.classes = classes
+        self.depth = depth
+        self.tokens = []
+        for match in _cql_tokens.finditer(text):
+            if match.start() != end:
+                break
+            end = match.end()
+            word, quoted, class_name, sign = match.groups()
+            if quoted is not None:
+                self.tokens.append((quoted.replace('""', '"'), '"'))
+            elif class_name is not None:
+                self.tokens.append((class_name.replace("''", "'"), "'"))
+            else:
+                self.tokens.append((word.lower() if sign is None else sign, ""))
+        if end != len(text):
+            raise self.error()
+        self.tokens.append(("", ""))
+
+    cdef object error(self):
+        return ValueError(f"not a CQL type: {_short(self.text)}")
+
+    cdef CqlType parse(self):
+        cdef CqlType parsed = self.parse_type()
+        if self.tokens[self.position] != ("", ""):
+            raise self.error()
+        return parsed
+
+    cdef bint at(self, str sign):
+        return self.tokens[self.position] == (sign, "")
+
+    cdef int expect(self, str sign) except -1:
+        if not self.at(sign):
+            raise self.error()
+        self.position += 1
+        return 0
+
+    cdef CqlType parse_type(self):
+        cdef CqlType inner
+        cdef list types
+        cdef str name, quote
+        self.depth += 1
+        if self.depth > _depth_limit:
+            raise self.error()
+        name, quote = self.tokens[self.position]
+        if name == "" or (quote == "" and not name.replace("_", "a").isalnum()):
+            raise self.error()
+        self.position += 1
+        if quote == "'":
+            inner = _type_from_class_name(name, self.classes)
+        elif quote == "" and name in _scalar_types:
+            inner = _scalar_types[name]
+        elif quote == "" and self.at("<"):
+            self.position += 1
+            types = [self.parse_type()]
+            if name == "vector":
+                self.expect(",")
+                text, _ = self.tokens[self.position]
+                self.position += 1
+                inner = _vector_type(types[0], _dimension(text))
+            else:
+                while self.at(","):
+                    self.position += 1
+                    types.append(self.parse_type())
+                inner = self.compose(name, types)
+            self.expect(">")
+        else:
+            inner = self.user_type(name)
+        self.depth -= 1
+        return inner
+
+    cdef CqlType compose(self, str name, list types):
+        if name == "frozen" and len(types) == 1:
+            return _nested(types[0], False)
+        kind, count = _composite_names.get(name, (0, 0))
+        if count != len(types) and count != -1:
+            raise self.error()
+        return _composite_type(kind, tuple(types))
+
+    cdef CqlType user_type(self, str name):
+        cdef str keyspace = self.keyspace
+        if self.at("."):
+            self.position += 1
+            keyspace = name
+            name, _ = self.tokens[self.position]
+            self.position += 1
+        fields = self.user_types.get(name)
+        if fields is None:
+            raise ValueError(f"unknown type {_quoted(name)} in {_short(self.text)}")
+        types = [_CqlTextParser(text, keyspace, self.user_types, self.classes, self.depth).parse()
+                 for text in fields.values()]
+        return _user_type(keyspace, name, tuple(fields), tuple(types), _registered(self.classes, keyspace, name))
