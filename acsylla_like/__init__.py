@@ -1,1 +1,54 @@
 """An asyncio client for Apache Cassandra and ScyllaDB over the DataStax/ScyllaDB C++ driver."""
+
+from acsylla_like._driver import DriverInfo, DriverLoadError, driver_info, load_driver
+from acsylla_like._native import Coordinator, set_driver_log_level
+from acsylla_like.cluster import Cluster, connect, create_cluster
+from acsylla_like.errors import *  # noqa: F403
+from acsylla_like.errors import __all__ as _errors
+from acsylla_like.paging import Stream
+from acsylla_like.policies import Consistency
+from acsylla_like.rows import Column, Result, Row
+from acsylla_like.session import Session
+from acsylla_like.statement import (
+    Batch,
+    Parameter,
+    PreparedStatement,
+    Statement,
+    create_batch_counter,
+    create_batch_logged,
+    create_batch_unlogged,
+    create_statement,
+)
+from acsylla_like.types import UNSET, Date, Duration, Time, Timestamp
+
+__all__ = [
+    "UNSET",
+    "Batch",
+    "Cluster",
+    "Column",
+    "Consistency",
+    "Coordinator",
+    "Date",
+    "DriverInfo",
+    "DriverLoadError",
+    "Duration",
+    "Parameter",
+    "PreparedStatement",
+    "Result",
+    "Row",
+    "Session",
+    "Statement",
+    "Stream",
+    "Time",
+    "Timestamp",
+    "connect",
+    "create_batch_counter",
+    "create_batch_logged",
+    "create_batch_unlogged",
+    "create_cluster",
+    "create_statement",
+    "driver_info",
+    "load_driver",
+    "set_driver_log_level",
+    *_errors,
+]

@@ -23,6 +23,7 @@ cdef extern from "driver_types.hpp" nogil:
     struct CassResult
     struct CassRetryPolicy
     struct CassRow
+    struct CassSchemaMeta
     struct CassSession
     struct CassStatement
     struct CassTimestampGen
@@ -62,7 +63,7 @@ cdef extern from "driver_types.hpp" nogil:
         const char* file
         int line
         const char* function
-        char message[1024]
+        const char message[1024]
     ctypedef void (*CassFutureCallback)(CassFuture* future, void* data) noexcept
     ctypedef void (*CassLogCallback)(const CassLogMessage* message, void* data) noexcept
 
@@ -159,3 +160,228 @@ cdef CqlType cql_type_from_driver(const CassDataType* data_type, dict user_types
 cdef object bind_error(str column, CqlType cql_type, object value, object error)
 cdef object decode_column(CqlType cql_type, const CassValue* value)
 cdef object decode_cell(CqlType cql_type, const uint8_t* data, Py_ssize_t size)
+
+# ---- the bridge -------------------------------------------------------------------------------------------------------
+
+cdef extern from "wakeup.hpp" namespace "acsylla_like" nogil:
+    cppclass Wakeup:
+        cbool open(cbool prefer_pipe)
+        void close()
+        int fd()
+        void clear()
+
+cdef extern from "mailbox.hpp" namespace "acsylla_like" nogil:
+    cppclass Mailbox[Item]:
+        Item* take_all()
+        void give_back(Item* items)
+        void set_wakeup(Wakeup* wakeup)
+        size_t size()
+
+cdef extern from "callbacks.hpp" namespace "acsylla_like" nogil:
+    cppclass Ticket:
+        Ticket* next
+        Mailbox[Ticket]* mailbox
+        void* owner
+    cppclass LogLine:
+        LogLine* next
+        CassLogMessage message
+    CassError notify_when_set(CassFuture* future, Ticket* ticket)
+    Mailbox[LogLine]& log_lines()
+    void start_logging(CassLogLevel level)
+    uint64_t take_dropped_log_lines()
+    void forget_inherited_log_lines()
+
+cdef extern from "session_owner.hpp" namespace "acsylla_like" nogil:
+    cppclass SessionOwner:
+        cbool create()
+        CassSession* get()
+        void set_connecting(CassFuture* connecting)
+        cbool is_of_this_process()
+        void reset()
+    void drop_all_sessions()
+    cbool wait_until_freed(unsigned milliseconds)
+    unsigned sessions_being_freed()
+
+# ---- a request, from its statement to its rows ------------------------------------------------------------------------
+
+cdef class Options:
+    cdef double timeout                 # seconds; NaN: not given
+    cdef int64_t consistency            # -1: not given, as below
+    cdef int64_t serial_consistency
+    cdef int page_size                  # rows; 0: not given
+    cdef readonly bytes paging_state
+    cdef bint has_timestamp
+    cdef int64_t timestamp              # microseconds since 1970
+    cdef int idempotent                 # 1, 0, -1: not given
+    cdef int tracing
+    cdef bytes execution_profile
+    cdef CustomPayloadHandle custom_payload
+    cdef dict custom_payload_items      # what custom_payload was made of
+    cdef bytes host
+    cdef int host_port
+    cdef int _take(self, Options other) except -1
+    cdef int _set_custom_payload(self, object items) except -1
+    cdef int _set_host(self, object host) except -1
+    cdef Options over(self, Options defaults)
+    cdef int apply_to_statement(self, CassStatement* statement) except -1
+    cdef int apply_to_batch(self, CassBatch* batch) except -1
+
+cdef class Columns:
+    cdef readonly tuple names
+    cdef readonly tuple types           # of CqlType
+    cdef dict index_of                  # name -> index; the first of duplicates
+    cdef int _index(self) except -1
+    cdef const CassDataType* identity   # the driver's object for the first column: the same while the metadata is the same
+
+cdef class PreparedVersion:
+    cdef PreparedHandle handle
+    cdef readonly str text              # what was sent: the user's text, or that with `*` expanded
+    cdef readonly tuple parameter_names
+    cdef readonly tuple parameter_types # of CqlType
+    cdef vector[const CassDataType*] data_types  # borrowed from handle
+    cdef Columns columns                # of the last result
+    cdef bint runs_unprepared           # `*` could not be expanded: answers must carry their own metadata
+
+cdef class PreparedStatement:
+    cdef readonly str query             # the user's text
+    cdef readonly object keyspace       # the session's when it was prepared
+    cdef readonly bint has_star
+    cdef PreparedVersion version        # replaced when the schema changes
+    cdef readonly Options options
+    cdef public object schema_version   # the session's count of schema changes when version was made
+    cdef object __weakref__
+
+cdef class Statement:
+    cdef readonly object query          # str or PreparedStatement
+    cdef readonly object parameters
+    cdef readonly Options options
+
+cdef class Batch:
+    cdef readonly str kind
+    cdef CassBatchType type_code
+    cdef list entries                   # of (str or PreparedStatement, tuple or None)
+    cdef readonly Options options
+
+cdef class Reactor:
+    cdef Mailbox[Ticket] mailbox
+    cdef Wakeup wakeup
+    cdef object loop_reference
+    cdef object call_soon
+    cdef readonly bint is_closed
+    cdef readonly Py_ssize_t in_flight  # tickets that were not drained yet
+    cdef readonly uint64_t drains       # how often the loop was woken
+    cdef readonly uint64_t drained      # tickets taken by these
+    cdef object __weakref__
+    cdef int take_tickets(self) except -1
+    cdef int close(self) except -1
+
+cdef class Request:
+    cdef Ticket ticket
+    cdef FutureHandle future            # in flight, or set and not read yet
+    cdef StatementHandle statement
+    cdef BatchHandle batch
+    cdef int kind
+    cdef int state
+    cdef bint blocking                  # asyncio's _asyncio_future_blocking
+    cdef bint gathers_pages
+    cdef bint idempotent
+    cdef bint has_recovered
+    cdef bint exception_unseen
+    cdef double timeout                 # seconds for the whole call; infinity: none
+    cdef double started                 # monotonic seconds; 0 before it starts
+    cdef Reactor reactor
+    cdef object loop
+    cdef Session session
+    cdef object query                   # str, PreparedStatement or Batch
+    cdef object parameters              # by position, kept to send the statement anew
+    cdef Options options
+    cdef PreparedVersion version
+    cdef list pages
+    cdef object cold                    # a function that makes the coroutine which does the work of the unusual paths
+    cdef object delegate                # its task
+    cdef object outcome
+    cdef object exception_value
+    cdef object exception_traceback
+    cdef object cancel_message
+    cdef object callback
+    cdef object callback_context
+    cdef list more_callbacks
+    cdef object __weakref__
+    cdef int start(self) except -1
+    cdef int submit(self) except -1
+    cdef int watch(self, CassFuture* future) except -1
+    cdef int delegate_to(self, object coroutine) except -1
+    cdef int on_set(self) except -1
+    cdef int on_page(self) except -1
+    cdef int on_error(self, CassError code) except -1
+    cdef int finish(self, object outcome) except -1
+    cdef int fail(self, object error) except -1
+    cdef int schedule_callbacks(self) except -1
+    cdef int release(self) except -1
+    cdef int take_outcome(self) except -1
+    cdef int _read_answer(self) except -1
+    cdef bint _can_recover(self, CassError code) noexcept
+    cdef object timeout_error(self)
+
+cdef class Page:
+    cdef IteratorHandle iterator        # goes before the result it walks
+    cdef ResultHandle result
+    cdef Columns columns
+    cdef Py_ssize_t row_count
+    cdef Py_ssize_t decoded
+    cdef object decode_row(self)
+
+cdef class Row:
+    cdef tuple row_values
+    cdef Columns row_columns
+
+cdef class Result:
+    cdef FutureHandle future            # of the last page: coordinator, tracing id and payload are read when asked for
+    cdef list decoded_rows
+    cdef list pages                     # not wholly decoded yet
+    cdef Py_ssize_t row_count
+    cdef Columns result_columns
+    cdef readonly bint has_more_pages
+    cdef readonly object paging_state
+    cdef object origin                  # (session, query, parameters, options): where later pages come from
+    cdef object coordinator_value
+    cdef object __weakref__
+    cdef int decode_until(self, Py_ssize_t count) except -1
+
+cdef class Cluster:
+    cdef ClusterHandle handle
+    cdef readonly double request_timeout  # seconds; infinity: none
+    cdef readonly int page_size           # rows that are fetched at a time behind the scenes
+    cdef readonly object keyspace
+    cdef readonly tuple contact_points
+    cdef readonly int port
+    cdef object __weakref__
+
+cdef class Session:
+    cdef SessionOwner owner
+    cdef readonly Cluster cluster
+    cdef public object keyspace         # of the connections, as USE changes it
+    cdef readonly Options options       # defaults of every request
+    cdef dict user_types                # (keyspace, name) -> class
+    cdef readonly bint is_open
+    cdef readonly Py_ssize_t in_flight  # requests that the driver has not answered
+    cdef uint64_t requests_started
+    cdef uint64_t requests_failed
+    cdef uint64_t requests_cancelled
+    cdef object idle_waiters            # futures to set when nothing is in flight
+    cdef object prepared_cache          # OrderedDict: (keyspace, text) -> PreparedStatement
+    cdef object seen_schema_version
+    cdef double schema_version_seen_at
+    cdef object opened_at
+    cdef object __weakref__
+    cdef double effective_timeout(self, Options options) noexcept
+    cdef int require_open(self) except -1
+    cdef CassFuture* connect(self) except NULL
+    cdef int tell_idle(self) except -1
+    cdef object schema_version(self)
+    cdef Request request_for(self, object query, object parameters, Options options)
+    cdef int build(self, Request request, object query, object parameters) except -1
+    cdef int build_prepared(self, Request request, PreparedStatement prepared, object parameters) except -1
+    cdef int build_text(self, Request request, str query, object parameters) except -1
+    cdef int build_batch(self, Request request, Batch batch) except -1
+    cdef int complete_statement(self, Request request) except -1

@@ -22,6 +22,7 @@ struct CassPrepared;
 struct CassResult;
 struct CassRetryPolicy;
 struct CassRow;
+struct CassSchemaMeta;
 struct CassSession;
 struct CassSsl;
 struct CassStatement;

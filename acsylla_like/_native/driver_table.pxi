@@ -9,6 +9,9 @@ cdef extern from "driver.hpp" namespace "acsylla_like" nogil:
         CassFuture* (*cass_session_prepare_from_existing)(CassSession* session, CassStatement* statement) noexcept
         CassFuture* (*cass_session_execute)(CassSession* session, const CassStatement* statement) noexcept
         CassFuture* (*cass_session_execute_batch)(CassSession* session, const CassBatch* batch) noexcept
+        const CassSchemaMeta* (*cass_session_get_schema_meta)(const CassSession* session) noexcept
+        void (*cass_schema_meta_free)(const CassSchemaMeta* schema_meta) noexcept
+        uint32_t (*cass_schema_meta_snapshot_version)(const CassSchemaMeta* schema_meta) noexcept
         void (*cass_session_get_metrics)(const CassSession* session, CassMetrics* output) noexcept
         void (*cass_future_free)(CassFuture* future) noexcept
         CassError (*cass_future_set_callback)(CassFuture* future, CassFutureCallback callback, void* data) noexcept

@@ -1,0 +1,96 @@
+# Prepared statements: what the driver prepared, and the user's object that outlives its renewals.
+
+cimport cython
+
+@cython.final
+cdef class PreparedVersion:
+    """One preparation of a text. Replaced as a whole when the schema changes; requests in flight keep theirs."""
+
+
+cdef PreparedVersion prepared_version(const CassPrepared* prepared, str text, dict user_types):
+    """Takes the driver's prepared statement over."""
+    cdef PreparedVersion version = PreparedVersion.__new__(PreparedVersion)
+    version.handle.reset(prepared)
+    version.text = text
+    cdef const char* name = NULL
+    cdef size_t length = 0
+    cdef size_t index = 0
+    cdef const CassDataType* data_type
+    names = []
+    types = []
+    # The C API has no count of the parameters: the first index without a name is the end.
+    while driver.cass_prepared_parameter_name(prepared, index, &name, &length) == CASS_OK:
+        data_type = driver.cass_prepared_parameter_data_type(prepared, index)
+        names.append(name[:length].decode("utf-8", "replace"))
+        types.append(cql_type_from_driver(data_type, user_types))
+        version.data_types.push_back(data_type)
+        index += 1
+    version.parameter_names = tuple(names)
+    version.parameter_types = tuple(types)
+    return version
+
+
+class Parameter:
+    """A marker of a prepared statement: `.name` and `.type` (a CqlType; its str is the CQL type)."""
+
+    __slots__ = ("name", "type")
+
+    def __init__(self, name, type):
+        self.name = name
+        self.type = type
+
+    def __repr__(self):
+        return f"Parameter({self.name!r}, {str(self.type)!r})"
+
+    def __eq__(self, other):
+        return isinstance(other, Parameter) and (self.name, str(self.type)) == (other.name, str(other.type))
+
+    def __hash__(self):
+        return hash((self.name, str(self.type)))
+
+
+@cython.final
+cdef class PreparedStatement:
+    """A statement that the cluster has parsed; made by `Session.create_prepared`.
+
+    `.query` is the user's text, `.parameters` its markers, `.keyspace` the session's keyspace when it was prepared.
+    """
+
+    @staticmethod
+    def _make(str query, keyspace, PreparedVersion version, Options options, bint has_star, schema_version):
+        cdef PreparedStatement prepared = PreparedStatement.__new__(PreparedStatement)
+        prepared.query = query
+        prepared.keyspace = keyspace
+        prepared.version = version
+        prepared.options = _NO_OPTIONS if options is None else options
+        prepared.has_star = has_star
+        prepared.schema_version = schema_version
+        return prepared
+
+    def _renew(self, PreparedVersion version not None, schema_version):
+        self.version = version
+        self.schema_version = schema_version
+
+    @property
+    def _version(self):
+        return self.version
+
+    @property
+    def parameters(self):
+        """The markers in their order, as a tuple of `Parameter`."""
+        return tuple([Parameter(name, cql_type) for name, cql_type in
+                      zip(self.version.parameter_names, self.version.parameter_types)])
+
+    def bind(self, parameters=None, **options):
+        """A Statement of it with these values (a sequence, or a mapping by name) and the options of `Session.execute`.
+
+        Raises TypeError, ValueError, OverflowError or BindError for values that do not fit.
+        """
+        cdef tuple values = positional(parameters, self.version)
+        cdef StatementHandle trial
+        trial.reset(new_statement(self.version))
+        bind_values(trial.get(), self.version, values)
+        return Statement(self, values, Options(defaults=self.options, **options) if options else self.options)
+
+    def __repr__(self):
+        return f"<PreparedStatement {_errors.shorten(self.query, 80)!r}>"

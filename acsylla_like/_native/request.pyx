@@ -1,0 +1,460 @@
+# One request: an awaitable of our own, from its submission to its outcome.
+#
+# It is a coroutine to whoever asks (`asyncio.iscoroutine`) and a future to asyncio's tasks, which wait for it by the future
+# protocol: no asyncio.Future and no Python coroutine is made for it.
+
+import asyncio as _asyncio
+import sys as _sys
+import warnings as _warnings
+
+from cpython.ref cimport Py_INCREF
+
+cdef extern from *:
+    """
+    /* What a coroutine's end is to the interpreter: StopIteration with the value, without making a traceback. */
+    static void acsylla_like_stop_iteration(PyObject* value) {
+      if (!PyTuple_Check(value) && !PyExceptionInstance_Check(value)) {
+        PyErr_SetObject(PyExc_StopIteration, value);
+        return;
+      }
+      PyObject* wrapped = PyObject_CallFunctionObjArgs(PyExc_StopIteration, value, NULL);
+      if (wrapped == NULL) return;
+      PyErr_SetObject(PyExc_StopIteration, wrapped);
+      Py_DECREF(wrapped);
+    }
+    static void acsylla_like_set_iternext(PyTypeObject* type, iternextfunc function) {
+      type->tp_iternext = function;
+      PyType_Modified(type);
+    }
+    """
+    void _stop_iteration "acsylla_like_stop_iteration"(object value)
+    ctypedef struct PyTypeObject:
+        pass
+    ctypedef PyObject* (*iternextfunc)(PyObject*) noexcept
+    void _set_iternext "acsylla_like_set_iternext"(PyTypeObject* type, iternextfunc function)
+    void PyErr_SetObject(object type, object value)
+    void PyErr_SetNone(object type)
+
+cdef enum RequestKind:
+    EXECUTE
+    BATCH
+    PREPARE
+    CONNECT
+    CLOSE
+
+cdef enum RequestState:
+    NEW         # nothing was sent; nobody has shown interest
+    PENDING
+    DONE
+    CANCELLED
+
+_CancelledError = _asyncio.CancelledError
+_InvalidStateError = _asyncio.InvalidStateError
+
+
+@cython.final
+@cython.freelist(256)
+cdef class Request:
+    """What `Session.execute` returns: awaitable like a coroutine, and sent when someone first shows interest in it."""
+
+    # ---- for callers: await, tasks, gather ----
+
+    def __await__(self):
+        return self
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):  # replaced by _request_next below, which makes no traceback
+        raise NotImplementedError
+
+    def send(self, value):
+        """As of a coroutine."""
+        if self.state == NEW:
+            self.start()
+        if self.state == PENDING:
+            self.blocking = True
+            return self
+        self.take_outcome()
+        stop = StopIteration()
+        stop.value = self.outcome
+        raise stop
+
+    def throw(self, kind, value=None, traceback=None):
+        """As of a coroutine: ends the request, unless it has ended, and raises the exception."""
+        if self.state == NEW:
+            self.state = CANCELLED
+        if value is None:
+            value = kind if isinstance(kind, BaseException) else kind()
+        elif not isinstance(value, BaseException):
+            value = kind(value)
+        raise value if traceback is None else value.with_traceback(traceback)
+
+    def close(self):
+        """As of a coroutine: a request that nobody wants is forgotten without a warning."""
+        if self.state == NEW:
+            self.state = CANCELLED
+
+    # ---- the future protocol (asyncio.isfuture, asyncio.tasks) ----
+
+    @property
+    def _asyncio_future_blocking(self):
+        # None while no loop could take it: `loop.run_until_complete(request)` then makes a task of it, as of a coroutine.
+        if self.state == NEW and _current_loop() is None:
+            return None
+        return self.blocking
+
+    @_asyncio_future_blocking.setter
+    def _asyncio_future_blocking(self, bint value):
+        self.blocking = value
+
+    def get_loop(self):
+        """The event loop that the request belongs to."""
+        if self.loop is None:
+            self.loop = _get_running_loop()
+        return self.loop
+
+    def done(self):
+        """Whether there is an outcome."""
+        return self.state >= DONE
+
+    def cancelled(self):
+        """Whether it was cancelled."""
+        return self.state == CANCELLED
+
+    def result(self):
+        """The outcome; raises the error, CancelledError, or InvalidStateError before there is one."""
+        if self.state < DONE:
+            raise _InvalidStateError("the request has no outcome yet")
+        self.take_outcome()
+        return self.outcome
+
+    def exception(self):
+        """The error or None; raises CancelledError, or InvalidStateError before there is an outcome."""
+        if self.state < DONE:
+            raise _InvalidStateError("the request has no outcome yet")
+        if self.state == CANCELLED:
+            raise self._make_cancelled_error()
+        self.exception_unseen = False
+        return self.exception_value
+
+    def add_done_callback(self, callback, *, context=None):
+        """Has `callback(request)` called by the loop when there is an outcome; sends the request."""
+        if self.state == NEW:
+            self.start()
+        if context is None:
+            context = _copy_context()
+        if self.state >= DONE:
+            self.get_loop().call_soon(callback, self, context=context)
+        elif self.callback is None:
+            self.callback = callback
+            self.callback_context = context
+        else:
+            if self.more_callbacks is None:
+                self.more_callbacks = []
+            self.more_callbacks.append((callback, context))
+
+    def remove_done_callback(self, callback):
+        """Takes every use of `callback` back; returns how many there were."""
+        removed = 0
+        kept = []
+        if self.callback is not None:
+            kept.append((self.callback, self.callback_context))
+        if self.more_callbacks is not None:
+            kept.extend(self.more_callbacks)
+        count = len(kept)
+        kept = [entry for entry in kept if entry[0] != callback]
+        removed = count - len(kept)
+        self.callback, self.callback_context = kept[0] if kept else (None, None)
+        self.more_callbacks = kept[1:] or None
+        return removed
+
+    def cancel(self, msg=None):
+        """Gives the outcome up; False when there is one. What it holds is freed when the server answers, and the server may
+        still apply a write."""
+        if self.state >= DONE:
+            return False
+        cdef bint was_sent = self.state == PENDING
+        self.cancel_message = msg
+        self.state = CANCELLED
+        if self.session is not None:
+            self.session.requests_cancelled += 1
+        if self.delegate is not None:
+            self.delegate.cancel(msg) if msg is not None else self.delegate.cancel()
+            self.delegate = None
+        if was_sent:
+            self.schedule_callbacks()
+        return True
+
+    def _make_cancelled_error(self):
+        if self.cancel_message is None:
+            return _CancelledError()
+        return _CancelledError(self.cancel_message)
+
+    @property
+    def _has_recovered(self):
+        return self.has_recovered
+
+    @_has_recovered.setter
+    def _has_recovered(self, bint value):
+        self.has_recovered = value
+
+    @property
+    def _loop(self):
+        return self.loop
+
+    def __repr__(self):
+        state = ("new", "pending", "done", "cancelled")[self.state]
+        return f"<Request {state} {_errors.shorten(str(_text_of_query(self.query)), 60)!r}>"
+
+    def __del__(self):
+        if self.state == NEW:
+            _warnings.warn(f"{self!r} was never awaited", RuntimeWarning, source=self)
+        elif self.exception_unseen and self.loop is not None and not self.loop.is_closed():
+            self.loop.call_exception_handler({
+                "message": "an error of a request was never retrieved",
+                "exception": self.exception_value,
+                "future": self,
+            })
+
+    # ---- its way ----
+
+    cdef int start(self) except -1:
+        """Sends it. An error becomes the outcome."""
+        self.state = PENDING
+        try:
+            self.reactor = running_reactor()
+            self.loop = self.reactor.loop_reference()
+            if self.session is not None:
+                self.session.requests_started += 1
+            self.started = monotonic()
+            if self.exception_value is not None:
+                self.fail(self.exception_value)
+            elif self.cold is not None:
+                self.delegate_to(self.cold())
+            else:
+                self.submit()
+        except BaseException as error:
+            if not isinstance(error, Exception):
+                raise
+            self.fail(error)
+        return 0
+
+    cdef int submit(self) except -1:
+        cdef CassSession* session = self.session.owner.get()
+        if self.kind != CLOSE and self.kind != CONNECT:
+            self.session.require_open()
+        if self.kind == EXECUTE:
+            return self.watch(driver.cass_session_execute(session, self.statement.get()))
+        if self.kind == BATCH:
+            return self.watch(driver.cass_session_execute_batch(session, self.batch.get()))
+        if self.kind == PREPARE:
+            return self.watch(driver.cass_session_prepare_from_existing(session, self.statement.get()))
+        if self.kind == CLOSE:
+            return self.watch(driver.cass_session_close(session))
+        return self.watch(self.session.connect())
+
+    cdef int watch(self, CassFuture* future) except -1:
+        """Waits for a future of the driver's, which it owns from here on."""
+        self.future.reset(future)
+        self.ticket.mailbox = &self.reactor.mailbox
+        self.ticket.owner = <void*>self
+        Py_INCREF(self)  # until the reactor has taken the ticket
+        self.reactor.in_flight += 1
+        self.session.in_flight += 1
+        check(notify_when_set(future, &self.ticket), "cass_future_set_callback")
+        return 0
+
+    cdef int delegate_to(self, object coroutine) except -1:
+        """Lets a coroutine do the work; its outcome is the request's."""
+        if self.state != PENDING:
+            coroutine.close()
+            return 0
+        self.delegate = self.loop.create_task(coroutine)
+        self.delegate.add_done_callback(self._take_over)
+        return 0
+
+    def _take_over(self, task):
+        self.delegate = None
+        if self.state != PENDING:
+            if not task.cancelled():
+                task.exception()  # seen: the request was cancelled meanwhile
+            return
+        if task.cancelled():
+            self.cancel()
+            return
+        error = task.exception()
+        if error is None:
+            self.finish(task.result())
+        else:
+            self.fail(error)
+
+    cdef int on_set(self) except -1:
+        """The driver has answered; called by the reactor."""
+        self.session.in_flight -= 1
+        if self.session.in_flight == 0:
+            self.session.tell_idle()
+        if self.state != PENDING:
+            return self.release()
+        try:
+            self._read_answer()
+        except Exception as error:
+            if self.state == PENDING:
+                self.fail(error)
+        return 0
+
+    cdef int _read_answer(self) except -1:
+        if self.reactor.is_closed:
+            self.state = CANCELLED
+            return self.release()
+        cdef CassError code = driver.cass_future_error_code(self.future.get())
+        if code != CASS_OK:
+            return self.on_error(code)
+        if self.kind == EXECUTE or self.kind == BATCH:
+            return self.on_page()
+        if self.kind == PREPARE:
+            return self.finish(prepared_version(
+                driver.cass_future_get_prepared(self.future.get()), self.query, self.session.user_types))
+        if self.kind == CONNECT:
+            self.session.is_open = True
+            return self.finish(self.session)
+        return self.finish(None)
+
+    cdef int on_page(self) except -1:
+        cdef Page page = new_page(self.future.get(), self.version, self.session.user_types)
+        cdef double remaining
+        if not self.gathers_pages or not driver.cass_result_has_more_pages(page.result.get()):
+            return self.finish(new_result(self, page))
+        if self.pages is None:
+            self.pages = []
+        self.pages.append(page)
+        check(driver.cass_statement_set_paging_state(self.statement.get(), page.result.get()), "the paging state")
+        if not isinf(self.timeout):
+            remaining = self.started + self.timeout - monotonic()
+            if remaining <= 0:
+                raise self.timeout_error()
+            driver.cass_statement_set_request_timeout(self.statement.get(), driver_milliseconds(remaining))
+        return self.submit()
+
+    cdef int on_error(self, CassError code) except -1:
+        cdef bint is_early = monotonic() - self.started < self.timeout - max(0.005, 0.05 * self.timeout)
+        error = error_of_future(self.future.get(), code, self.query, self.idempotent)
+        if code == _LIB_REQUEST_TIMED_OUT and (isinf(self.timeout) or is_early) and self.kind != CLOSE:
+            # The driver reports every request of a connection that broke as timed out.
+            lost = _errors.ConnectionLost("the connection was lost while the request was in flight")
+            lost.__dict__.update(error.__dict__)
+            error = lost
+        if self._can_recover(code):
+            self.has_recovered = True
+            return self.delegate_to(self.session._recover(
+                self.query, self.parameters, self.options.with_changes(timeout=self.remaining()), error))
+        return self.fail(error)
+
+    cdef bint _can_recover(self, CassError code) noexcept:
+        """A prepared statement that a node no longer knows is prepared anew by the driver itself; where that fails it says
+        only that no host is available (2.16.2, PrepareHostHandler)."""
+        if self.has_recovered or (code != _LIB_NO_HOSTS_AVAILABLE and code != _SERVER_UNPREPARED):
+            return False
+        return self.version is not None or self.kind == BATCH
+
+    def remaining(self):
+        """Seconds that are left of the timeout."""
+        return self.timeout if isinf(self.timeout) else max(0.001, self.started + self.timeout - monotonic())
+
+    cdef object timeout_error(self):
+        error = _errors.RequestTimeout(f"no complete answer within {self.timeout:g} s")
+        error.query = _text_of_query(self.query)
+        error.retryable = self.idempotent
+        return error
+
+    cdef int finish(self, object outcome) except -1:
+        self.outcome = outcome
+        self.state = DONE
+        self.release()
+        return self.schedule_callbacks()
+
+    cdef int fail(self, object error) except -1:
+        self.exception_value = error
+        self.exception_traceback = error.__traceback__
+        self.exception_unseen = True
+        self.state = DONE
+        if self.session is not None:
+            self.session.requests_failed += 1
+        self.release()
+        return self.schedule_callbacks()
+
+    cdef int release(self) except -1:
+        """Lets go of all that only the way needed."""
+        if self.kind == CONNECT:
+            self.future.release()  # the SessionOwner's
+        else:
+            self.future.reset(NULL)
+        self.statement.reset(NULL)
+        self.batch.reset(NULL)
+        self.parameters = self.version = self.pages = self.cold = None
+        return 0
+
+    cdef int schedule_callbacks(self) except -1:
+        cdef object callback = self.callback
+        cdef object context = self.callback_context
+        cdef list more = self.more_callbacks
+        if callback is None:
+            return 0
+        self.callback = self.callback_context = self.more_callbacks = None
+        if self.loop.is_closed():
+            return 0
+        self.loop.call_soon(callback, self, context=context)
+        if more is not None:
+            for callback, context in more:
+                self.loop.call_soon(callback, self, context=context)
+        return 0
+
+    cdef int take_outcome(self) except -1:
+        """Raises what there is to raise."""
+        if self.state == CANCELLED:
+            raise self._make_cancelled_error()
+        self.exception_unseen = False
+        if self.exception_value is not None:
+            raise self.exception_value.with_traceback(self.exception_traceback)
+        return 0
+
+
+cdef PyObject* _request_next(PyObject* pointer) noexcept:
+    cdef Request self = <Request>pointer
+    if self.state == NEW:
+        try:
+            self.start()
+        except BaseException as error:
+            PyErr_SetObject(type(error), error)
+            return NULL
+    if self.state == PENDING:
+        self.blocking = True
+        Py_INCREF(self)
+        return pointer
+    if self.state == CANCELLED:
+        error = self._make_cancelled_error()
+        PyErr_SetObject(type(error), error)
+    elif self.exception_value is not None:
+        self.exception_unseen = False
+        error = self.exception_value.with_traceback(self.exception_traceback)
+        PyErr_SetObject(type(error), error)
+    else:
+        _stop_iteration(self.outcome)
+    return NULL
+
+
+_set_iternext(<PyTypeObject*>Request, _request_next)
+
+from asyncio import _get_running_loop as _current_loop
+from contextvars import copy_context as _copy_context
+
+
+cdef Request new_request(Session session, int kind, object query, Options options):
+    cdef Request request = Request.__new__(Request)
+    request.session = session
+    request.kind = kind
+    request.query = query
+    request.options = options
+    request.timeout = session.effective_timeout(options)
+    request.idempotent = options.idempotent == 1
+    return request

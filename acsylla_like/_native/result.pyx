@@ -1,0 +1,408 @@
+# Results, pages and rows: a row is decoded when it is first asked for.
+
+from collections.abc import Sequence as _Sequence
+
+
+@cython.final
+cdef class Columns:
+    """The names and types of a result's columns, shared by its rows."""
+
+    def __init__(self, names, types):
+        self.names = tuple(names)
+        self.types = tuple(types)
+        self._index()
+
+    cdef int _index(self) except -1:
+        cdef Py_ssize_t i
+        self.index_of = {}
+        for i in range(len(self.names) - 1, -1, -1):  # backwards, so that the first of duplicates stays
+            self.index_of[self.names[i]] = i
+        return 0
+
+    def __reduce__(self):
+        return (Columns, (self.names, tuple([str(column_type) for column_type in self.types])))
+
+
+class Column:
+    """A column of a result: `.name` and `.type` (a CqlType; its str is the CQL type)."""
+
+    __slots__ = ("name", "type")
+
+    def __init__(self, name, type):
+        self.name = name
+        self.type = type
+
+    def __repr__(self):
+        return f"Column({self.name!r}, {str(self.type)!r})"
+
+    def __eq__(self, other):
+        return isinstance(other, Column) and (self.name, str(self.type)) == (other.name, str(other.type))
+
+    def __hash__(self):
+        return hash((self.name, str(self.type)))
+
+
+cdef Columns columns_of(const CassResult* result, PreparedVersion version, dict user_types):
+    """The columns of a result; those of a prepared statement's last result where the metadata is the same object."""
+    cdef size_t count = driver.cass_result_column_count(result)
+    cdef const CassDataType* identity = driver.cass_result_column_data_type(result, 0) if count != 0 else NULL
+    cdef const char* name = NULL
+    cdef size_t length = 0
+    cdef size_t i
+    cdef Columns columns
+    if version is not None and version.columns is not None and identity != NULL and \
+            version.columns.identity == identity and <size_t>len(version.columns.names) == count:
+        return version.columns
+    names = []
+    types = []
+    for i in range(count):
+        check(driver.cass_result_column_name(result, i, &name, &length), "the name of a column")
+        names.append(_sys.intern(name[:length].decode("utf-8", "replace")))
+        types.append(cql_type_from_driver(driver.cass_result_column_data_type(result, i), user_types))
+    columns = Columns(names, types)
+    # Only a prepared statement keeps its metadata alive, and with it the address that stands for it.
+    if version is not None and not version.runs_unprepared:
+        columns.identity = identity
+        version.columns = columns
+    return columns
+
+
+@cython.final
+@cython.freelist(64)
+cdef class Page:
+    """One answer of the server, decoded row by row."""
+
+    cdef object decode_row(self):
+        """The next row. Raises DecodeError where the answer ends before its last row."""
+        cdef Columns columns = self.columns
+        cdef Py_ssize_t count = len(columns.types)
+        cdef Py_ssize_t i
+        cdef const CassRow* row
+        cdef const CassValue* value
+        if self.iterator.get() == NULL:
+            self.iterator.reset(driver.cass_iterator_from_result(self.result.get()))
+        if not driver.cass_iterator_next(self.iterator.get()):
+            raise _errors.DecodeError(
+                f"the answer ends in row {self.decoded} of {self.row_count}: it was truncated on its way")
+        row = driver.cass_iterator_get_row(self.iterator.get())
+        values = []
+        for i in range(count):
+            value = driver.cass_row_get_column(row, i)
+            if value == NULL:
+                raise _errors.DecodeError(f"row {self.decoded} has no column {columns.names[i]!r}")
+            try:
+                values.append(decode_column(<CqlType>columns.types[i], value))
+            except _errors.DecodeError as error:
+                raise _errors.DecodeError(f"row {self.decoded}, column {columns.names[i]!r}: {error}") from None
+        self.decoded += 1
+        return new_row(columns, tuple(values))
+
+
+cdef Page new_page(CassFuture* future, PreparedVersion version, dict user_types):
+    cdef Page page = Page.__new__(Page)
+    page.result.reset(driver.cass_future_get_result(future))
+    if page.result.get() == NULL:
+        raise _errors.ProtocolError("the server's answer is no result")
+    page.columns = columns_of(page.result.get(), version, user_types)
+    page.row_count = driver.cass_result_row_count(page.result.get())
+    return page
+
+
+# ---- rows -------------------------------------------------------------------------------------------------------------
+
+@cython.final
+@cython.freelist(1024)
+cdef class Row:
+    """A row: a sequence of values that also knows them by name.
+
+    `row[0]`, `row["name"]` and `row.name`; it iterates over values, and equals and hashes like the tuple of them. Of columns
+    of the same name, the name reaches the first; the methods win over columns of their name.
+    """
+
+    def __init__(self, names, values):
+        self.row_values = tuple(values)
+        self.row_columns = Columns(names, [None] * len(self.row_values))
+        if len(self.row_columns.names) != len(self.row_values):
+            raise ValueError(f"{len(self.row_columns.names)} names for {len(self.row_values)} values")
+
+    def as_dict(self):
+        """The values by name, as a new dict."""
+        columns = _columns_of_row(self)
+        return {name: self.row_values[columns.index_of[name]] for name in columns.names}
+
+    def as_tuple(self):
+        """The values as a tuple."""
+        return _values_of_row(self)
+
+    def __len__(self):
+        return len(_values_of_row(self))
+
+    def __iter__(self):
+        return iter(_values_of_row(self))
+
+    def __contains__(self, value):
+        return value in _values_of_row(self)
+
+    def __getitem__(self, key):
+        if isinstance(key, str):
+            index = _columns_of_row(self).index_of.get(key)
+            if index is None:
+                raise KeyError(f"no column {key!r} among {', '.join(self.row_columns.names)}")
+            return self.row_values[index]
+        return _values_of_row(self)[key]
+
+    def __getattr__(self, str name):
+        index = _columns_of_row(self).index_of.get(name)
+        if index is None:
+            raise AttributeError(f"no column {name!r} among {', '.join(self.row_columns.names)}")
+        return self.row_values[index]
+
+    def __dir__(self):
+        return [*object.__dir__(self), *_columns_of_row(self).names]
+
+    def __eq__(self, other):
+        if isinstance(other, Row):
+            return _values_of_row(self) == (<Row>other).row_values
+        if isinstance(other, tuple):
+            return _values_of_row(self) == other
+        return NotImplemented
+
+    def __lt__(self, other):
+        return _values_of_row(self) < _comparable(other)
+
+    def __le__(self, other):
+        return _values_of_row(self) <= _comparable(other)
+
+    def __gt__(self, other):
+        return _values_of_row(self) > _comparable(other)
+
+    def __ge__(self, other):
+        return _values_of_row(self) >= _comparable(other)
+
+    def __hash__(self):
+        return hash(_values_of_row(self))
+
+    def __repr__(self):
+        return f"Row({', '.join(f'{name}={value!r}' for name, value in zip(_columns_of_row(self).names, self.row_values))})"
+
+    def __reduce__(self):
+        return (Row, (_columns_of_row(self).names, self.row_values))
+
+    def __copy__(self):
+        return self
+
+
+cdef inline Row new_row(Columns columns, tuple values):
+    cdef Row row = Row.__new__(Row)
+    row.row_columns = columns
+    row.row_values = values
+    return row
+
+
+cdef inline tuple _values_of_row(Row row):
+    if row.row_values is None:
+        raise TypeError("this Row was made by __new__ and has no values")
+    return row.row_values
+
+
+cdef inline Columns _columns_of_row(Row row):
+    if row.row_columns is None:
+        raise AttributeError("this Row was made by __new__ and has no columns")
+    return row.row_columns
+
+
+cdef object _comparable(object other):
+    return (<Row>other).row_values if isinstance(other, Row) else other
+
+
+# ---- results ----------------------------------------------------------------------------------------------------------
+
+@cython.final
+cdef class Result:
+    """The answer to a request: a sequence of its rows.
+
+    `len`, index, slice and iteration are over the rows that are here: all of them, or those of one page when a page_size
+    was given. `async for` goes on through later pages.
+    """
+
+    def __cinit__(self):
+        self.decoded_rows = []
+        self.pages = []
+
+    cdef int decode_until(self, Py_ssize_t count) except -1:
+        """Decodes so that at least `count` rows are there; a page that is done is freed."""
+        cdef Page page
+        while len(self.decoded_rows) < count:
+            page = <Page>self.pages[0]
+            if page.decoded == page.row_count:
+                del self.pages[0]
+                continue
+            self.decoded_rows.append(page.decode_row())
+        if self.pages and (<Page>self.pages[0]).decoded == (<Page>self.pages[0]).row_count:
+            del self.pages[0]
+        return 0
+
+    def __len__(self):
+        return self.row_count
+
+    def __getitem__(self, key):
+        cdef Py_ssize_t index
+        if isinstance(key, slice):
+            self.decode_until(self.row_count)
+            return self.decoded_rows[key]
+        index = key
+        if index < 0:
+            index += self.row_count
+        if not 0 <= index < self.row_count:
+            raise IndexError(f"row {key} of {self.row_count}")
+        self.decode_until(index + 1)
+        return self.decoded_rows[index]
+
+    def __iter__(self):
+        return ResultIterator(self)
+
+    def __aiter__(self):
+        from acsylla_like.paging import rows_of_all_pages
+        return rows_of_all_pages(self)
+
+    def next_page(self):
+        """Awaits to the Result of the page after this one.
+
+        Raises LookupError when this is the last page (`.has_more_pages`).
+        """
+        if not self.has_more_pages:
+            raise LookupError("this is the last page")
+        session, query, parameters, options = self.origin
+        return session._execute_with(query, parameters, (<Options>options).with_changes(paging_state=self.paging_state))
+
+    def all(self):
+        """The rows as a list."""
+        self.decode_until(self.row_count)
+        return list(self.decoded_rows)
+
+    def first(self):
+        """The first row, or None."""
+        return self[0] if self.row_count else None
+
+    def one(self):
+        """The first row, or None (as in the official drivers)."""
+        return self.first()
+
+    def single(self):
+        """The only row. Raises NotSingleRow when there is none, or more than one."""
+        if self.row_count != 1 or self.has_more_pages:
+            count = f"{self.row_count} or more" if self.has_more_pages else self.row_count
+            raise _errors.NotSingleRow(f"exactly one row was expected, the result has {count}")
+        return self[0]
+
+    def into(self, cls):
+        """The rows as objects of `cls`, a dataclass, NamedTuple or other callable that takes the columns as keywords.
+
+        Raises TypeError when the columns do not fit.
+        """
+        from acsylla_like.rows import into
+        return into(self, cls)
+
+    @property
+    def columns(self):
+        """The columns as a tuple of `Column`; empty when the answer has no rows to it."""
+        if self.result_columns is None:
+            return ()
+        return tuple([Column(name, cql_type) for name, cql_type in
+                      zip(self.result_columns.names, self.result_columns.types)])
+
+    @property
+    def applied(self):
+        """Whether a conditional statement was applied; None for one without a condition."""
+        if self.result_columns is None or not self.row_count or "[applied]" not in self.result_columns.index_of:
+            return None
+        return self[0]["[applied]"]
+
+    @property
+    def coordinator(self):
+        """The node that answered (of the last page), or None where the driver library cannot tell."""
+        if self.coordinator_value is None and self.future.get() != NULL:
+            self.coordinator_value = coordinator_of(self.future.get())
+        return self.coordinator_value
+
+    @property
+    def tracing_id(self):
+        """The UUID of the trace when tracing was asked for, else None."""
+        cdef CassUuid tracing_id
+        if self.future.get() == NULL or driver.cass_future_tracing_id(self.future.get(), &tracing_id) != CASS_OK:
+            return None
+        return uuid_of(tracing_id)
+
+    @property
+    def custom_payload(self):
+        """What the server sent beside the result, as a dict of bytes by name."""
+        cdef const char* name = NULL
+        cdef size_t length = 0
+        cdef const uint8_t* value = NULL
+        cdef size_t size = 0
+        cdef size_t i
+        payload = {}
+        if self.future.get() != NULL:
+            for i in range(driver.cass_future_custom_payload_item_count(self.future.get())):
+                check(driver.cass_future_custom_payload_item(self.future.get(), i, &name, &length, &value, &size),
+                      "an item of the custom payload")
+                payload[name[:length].decode("utf-8", "replace")] = (<const char*>value)[:size]
+        return payload
+
+    def __repr__(self):
+        names = ", ".join(self.result_columns.names) if self.result_columns is not None else ""
+        return f"<Result {self.row_count} rows ({names}){', more pages' if self.has_more_pages else ''}>"
+
+
+_Sequence.register(Result)
+
+
+@cython.final
+cdef class ResultIterator:
+    """Walks the rows of a Result; several may walk it at once."""
+
+    cdef Result result
+    cdef Py_ssize_t index
+
+    def __init__(self, Result result not None):
+        self.result = result
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        if self.result is None or self.index >= self.result.row_count:
+            self.result = None
+            raise StopIteration
+        if self.index >= len(self.result.decoded_rows):
+            self.result.decode_until(self.index + 1)
+        row = self.result.decoded_rows[self.index]
+        self.index += 1
+        return row
+
+    def __length_hint__(self):
+        return 0 if self.result is None else self.result.row_count - self.index
+
+
+cdef Result new_result(Request request, Page last):
+    """The result of a request whose last page is `last`; takes its future."""
+    cdef Result result = Result.__new__(Result)
+    cdef const char* token = NULL
+    cdef size_t size = 0
+    cdef Page page
+    cdef list pages = request.pages
+    if pages is None:
+        pages = [last]
+    else:
+        pages.append(last)
+    for page in pages:
+        result.row_count += page.row_count
+    result.pages = pages
+    result.result_columns = last.columns if last.columns.names else None
+    result.future.reset(request.future.release())
+    if driver.cass_result_has_more_pages(last.result.get()):
+        check(driver.cass_result_paging_state_token(last.result.get(), &token, &size), "the paging state")
+        result.has_more_pages = True
+        result.paging_state = token[:size]
+        result.origin = (request.session, request.query, request.parameters, request.options)
+    return result

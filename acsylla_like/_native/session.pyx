@@ -1,0 +1,366 @@
+# Sessions: from the call of `execute` to a request that is ready to be sent.
+
+import atexit as _atexit
+import functools as _functools
+import re as _re
+from collections import OrderedDict as _OrderedDict
+
+_USE = _re.compile(r'\s*USE\s+(?:"((?:[^"]|"")+)"|(\w+))\s*;?\s*', _re.IGNORECASE)
+_QUOTED = _re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|\$\$.*?\$\$|--[^\n]*|//[^\n]*|/\*.*?\*/", _re.DOTALL)
+_PERCENT_MARKER = _re.compile(r"%s|%\(\w+\)s")
+_PLAIN_NAME = _re.compile(r"[a-z][a-z0-9_]*")
+
+# Seconds for which the number of schema changes that the driver has seen is not asked again.
+cdef double _SCHEMA_VERSION_AGE = 0.1
+# How long (milliseconds) the interpreter's exit waits for sessions that were left open.
+cdef unsigned _EXIT_WAIT = 2000
+
+
+cdef int refuse_percent_markers(str query, object parameters) except -1:
+    """cassandra-driver's markers would reach the server as a syntax error far from its cause."""
+    if parameters and "%" in query and _PERCENT_MARKER.search(_QUOTED.sub("", query)):
+        raise ValueError(f"markers are ? and :name here, not %s: {_errors.shorten(query, 80)!r}")
+    return 0
+
+
+cdef bytes quoted_keyspace(str keyspace):
+    """A keyspace as CQL reads it: the driver puts it behind USE as it is."""
+    if _PLAIN_NAME.fullmatch(keyspace):
+        return keyspace.encode()
+    return ('"' + keyspace.replace('"', '""') + '"').encode()
+
+
+cdef class Session:
+    """The native part of `acsylla_like.Session`: everything up to the driver."""
+
+    def __init__(self, Cluster cluster not None, *, keyspace=None, Options options=None, opened_at=None):
+        if cluster.handle.get() == NULL:
+            raise TypeError("this Cluster was made by __new__")
+        if keyspace is not None and not isinstance(keyspace, str):
+            raise TypeError(f"keyspace must be a str, not {type(keyspace).__name__}")
+        self.cluster = cluster
+        self.keyspace = cluster.keyspace if keyspace is None else keyspace
+        self.options = _NO_OPTIONS if options is None else options
+        self.user_types = {}
+        self.prepared_cache = _OrderedDict()
+        self.idle_waiters = []
+        self.opened_at = opened_at
+        if not self.owner.create():
+            raise MemoryError("the driver could not make a session")
+
+    def __del__(self):
+        if self.is_open and self.owner.is_of_this_process():
+            _warnings.warn(f"unclosed session{self.opened_at or ''}: close it with `await session.close()` or `async with`",
+                           ResourceWarning, source=self)
+
+    cdef double effective_timeout(self, Options options) noexcept:
+        return self.cluster.request_timeout if isnan(options.timeout) else options.timeout
+
+    cdef int require_open(self) except -1:
+        if not self.owner.is_of_this_process():
+            raise _errors.ForkError("the session was opened before the fork: open one in this process")
+        if not self.is_open:
+            raise _errors.SessionClosed("the session is not open")
+        return 0
+
+    # ---- execute ----
+
+    def execute(self, query, parameters=None, *, timeout=None, consistency=None, serial_consistency=None, page_size=None,
+                paging_state=None, timestamp=None, idempotent=None, tracing=None, execution_profile=None,
+                custom_payload=None, routing_key=None, host=None):
+        """Executes a text, a PreparedStatement, a Statement or a Batch; awaits to a Result.
+
+        `parameters` is a sequence, or a mapping by name; a text with parameters is prepared once and kept. Without
+        `page_size` (rows) the result has all rows, fetched behind the scenes; with it, one page, from `paging_state` (bytes)
+        on. `timeout` is in seconds for the whole call, math.inf for none; `timestamp` in microseconds since 1970;
+        `host` an address, an (address, port) or a Coordinator.
+
+        Raises an Error of the server or the driver; TypeError, ValueError, OverflowError or BindError for mistakes, before
+        anything is sent. Cancelling it frees what it holds when the server answers; a write may still be applied.
+        """
+        cdef Request failed
+        try:
+            if (timeout is not None or consistency is not None or serial_consistency is not None or page_size is not None
+                    or paging_state is not None or timestamp is not None or idempotent is not None or tracing is not None
+                    or execution_profile is not None or custom_payload is not None or routing_key is not None
+                    or host is not None):
+                return self.request_for(query, parameters, Options(
+                    timeout=timeout, consistency=consistency, serial_consistency=serial_consistency, page_size=page_size,
+                    paging_state=paging_state, timestamp=timestamp, idempotent=idempotent, tracing=tracing,
+                    execution_profile=execution_profile, custom_payload=custom_payload, routing_key=routing_key,
+                    host=host))
+            return self.request_for(query, parameters, _NO_OPTIONS)
+        except Exception as error:
+            failed = new_request(self, EXECUTE, query, self.options)
+            failed.exception_value = error
+            return failed
+
+    def _execute_with(self, query, parameters, Options options not None):
+        """As `execute`, with options that are made already."""
+        return self.request_for(query, parameters, options)
+
+    cdef Request request_for(self, object query, object parameters, Options options):
+        cdef Statement statement
+        cdef Request request
+        if isinstance(query, Statement):
+            statement = <Statement>query
+            if parameters is not None:
+                raise TypeError("a Statement has its values already: give them to create_statement or bind")
+            query = statement.query
+            parameters = statement.parameters
+            options = options.over(statement.options)
+        elif isinstance(query, Batch):
+            options = options.over((<Batch>query).options)
+        if isinstance(query, PreparedStatement):
+            options = options.over((<PreparedStatement>query).options)
+        options = options.over(self.options)
+        request = new_request(self, BATCH if isinstance(query, Batch) else EXECUTE, query, options)
+        try:
+            self.build(request, query, parameters)
+        except BaseException:
+            request.state = CANCELLED  # nobody shall be warned of it
+            raise
+        return request
+
+    cdef int build(self, Request request, object query, object parameters) except -1:
+        if isinstance(query, PreparedStatement):
+            return self.build_prepared(request, <PreparedStatement>query, parameters)
+        if isinstance(query, str):
+            return self.build_text(request, <str>query, parameters)
+        if isinstance(query, Batch):
+            if parameters is not None:
+                raise TypeError("a Batch takes no parameters: give them to its add")
+            return self.build_batch(request, <Batch>query)
+        raise TypeError(
+            f"a str, PreparedStatement, Statement or Batch can be executed, not {type(query).__name__}")
+
+    cdef int build_prepared(self, Request request, PreparedStatement prepared, object parameters) except -1:
+        cdef PreparedVersion version = prepared.version
+        cdef tuple values
+        if version is None:
+            raise TypeError("this PreparedStatement was made by __new__")
+        values = positional(parameters, version)
+        request.parameters = values
+        if prepared.has_star and prepared.schema_version != self.schema_version():
+            request.cold = _functools.partial(self._execute_renewed, prepared, values, request.options)
+            return 0
+        request.version = version
+        request.statement.reset(new_statement(version))
+        bind_values(request.statement.get(), version, values)
+        return self.complete_statement(request)
+
+    cdef int build_text(self, Request request, str query, object parameters) except -1:
+        if parameters is not None:
+            parameters = frozen_parameters(query, parameters)
+        if parameters:
+            refuse_percent_markers(query, parameters)
+            prepared = self.prepared_cache.get((self.keyspace, query))
+            if prepared is not None:
+                self.prepared_cache.move_to_end((self.keyspace, query))
+                request.query = prepared
+                return self.build_prepared(request, <PreparedStatement>prepared, parameters)
+            request.cold = _functools.partial(self._execute_text, query, parameters, request.options)
+            return 0
+        if query[:8].lstrip()[:3].upper() == "USE":
+            match = _USE.fullmatch(query)
+            if match is not None and request.session is self and not request.has_recovered:
+                keyspace = match[1].replace('""', '"') if match[1] else match[2].lower()
+                request.cold = _functools.partial(self._execute_use, query, keyspace, request.options)
+                return 0
+        request.statement.reset(new_text_statement(query))
+        return self.complete_statement(request)
+
+    def _execute_use(self, str query not None, keyspace, Options options not None):
+        return self._use(self._plain_request(query, options), keyspace)
+
+    def _plain_request(self, str query not None, Options options not None):
+        """A request that sends the text as it is, without values."""
+        cdef Request request = new_request(self, EXECUTE, query, options)
+        request.statement.reset(new_text_statement(query))
+        self.complete_statement(request)
+        return request
+
+    cdef int complete_statement(self, Request request) except -1:
+        cdef Options options = request.options
+        cdef CassStatement* statement = request.statement.get()
+        if options is not _NO_OPTIONS:
+            options.apply_to_statement(statement)
+        if options.page_size:
+            driver.cass_statement_set_paging_size(statement, options.page_size)
+        else:
+            driver.cass_statement_set_paging_size(statement, self.cluster.page_size)
+            request.gathers_pages = True
+        return 0
+
+    cdef int build_batch(self, Request request, Batch batch) except -1:
+        cdef list entries = list(batch.entries)
+        if batch.kind is None:
+            raise TypeError("this Batch was made by __new__")
+        if not entries:
+            raise ValueError("the batch is empty")
+        for query, parameters in entries:
+            if isinstance(query, str) and parameters:
+                request.cold = _functools.partial(self._execute_batch, batch, entries, request.options)
+                return 0
+        request.parameters = entries
+        request.batch.reset(new_batch(batch, entries, request.options))
+        return 0
+
+    def _batch_request(self, Batch batch not None, list entries not None, Options options not None):
+        """A request for a batch whose texts with values have been prepared."""
+        cdef Request request = new_request(self, BATCH, batch, options)
+        request.has_recovered = True
+        request.batch.reset(new_batch(batch, entries, options))
+        return request
+
+    # ---- prepare ----
+
+    def _prepare_request(self, str text not None, double timeout):
+        """Has the cluster parse a text; awaits to a PreparedVersion."""
+        cdef Request request = new_request(self, PREPARE, text, _NO_OPTIONS)
+        request.timeout = timeout
+        request.statement.reset(new_text_statement(text))
+        driver.cass_statement_set_request_timeout(request.statement.get(), driver_milliseconds(timeout))
+        return request
+
+    def _let_run_unprepared(self, PreparedVersion version not None, str text not None):
+        """Marks a version so that its text is sent with each execution, and each answer brings its own metadata."""
+        version.runs_unprepared = True
+        version.text = text
+        return version
+
+    @property
+    def _prepared_cache(self):
+        return self.prepared_cache
+
+    @property
+    def _schema_version(self):
+        return self.schema_version()
+
+    cdef object schema_version(self):
+        """A number that grows with each schema change that the driver has seen."""
+        cdef const CassSchemaMeta* schema
+        cdef double now = monotonic()
+        if now < self.schema_version_seen_at + _SCHEMA_VERSION_AGE and self.seen_schema_version is not None:
+            return self.seen_schema_version
+        self.schema_version_seen_at = now
+        if driver.cass_session_get_schema_meta == NULL or driver.cass_schema_meta_snapshot_version == NULL or \
+                driver.cass_schema_meta_free == NULL:
+            self.seen_schema_version = int(now)  # a library that cannot tell: once in a second
+        else:
+            schema = driver.cass_session_get_schema_meta(self.owner.get())
+            self.seen_schema_version = driver.cass_schema_meta_snapshot_version(schema)
+            driver.cass_schema_meta_free(schema)
+        return self.seen_schema_version
+
+    # ---- opening and closing ----
+
+    def _connect_request(self):
+        """Opens the connections; awaits to the session."""
+        return new_request(self, CONNECT, None, _NO_OPTIONS)
+
+    cdef CassFuture* connect(self) except NULL:
+        cdef CassFuture* future
+        cdef bytes keyspace
+        if self.keyspace is None:
+            future = driver.cass_session_connect(self.owner.get(), self.cluster.handle.get())
+        else:
+            keyspace = quoted_keyspace(self.keyspace)
+            future = driver.cass_session_connect_keyspace_n(
+                self.owner.get(), self.cluster.handle.get(), <const char*>keyspace, len(keyspace))
+        self.owner.set_connecting(future)
+        return future
+
+    cdef int tell_idle(self) except -1:
+        cdef list waiters = self.idle_waiters
+        if waiters:
+            self.idle_waiters = []
+            for waiter in waiters:
+                waiter()
+        return 0
+
+    def _on_idle(self, callback):
+        """Calls `callback()` once, when nothing is in flight: at once where nothing is."""
+        if self.in_flight == 0:
+            callback()
+        else:
+            self.idle_waiters.append(callback)
+
+    def _close_request(self):
+        """Closes the connections after the requests in flight; awaits to None."""
+        self.is_open = False
+        return new_request(self, CLOSE, None, _NO_OPTIONS)
+
+    def _release(self):
+        """Gives the driver's session back. Its threads end a moment later."""
+        self.is_open = False
+        self.owner.reset()
+
+    def _require_open(self):
+        self.require_open()
+
+    @property
+    def _is_of_this_process(self):
+        return self.owner.is_of_this_process()
+
+    # ---- what it knows ----
+
+    def register_user_type(self, str keyspace not None, str name not None, cls):
+        """Has values of the user type `keyspace.name` come back as `cls(**fields)` and lets such objects be bound.
+
+        Statements prepared before keep what they had.
+        """
+        if not callable(cls):
+            raise TypeError(f"cls must be a class, not {type(cls).__name__}")
+        self.user_types[(keyspace, name)] = cls
+
+    def metrics(self):
+        """What the driver counts and what we count, as nested dicts; latencies in seconds, rates in requests per second.
+
+        `requests`: the driver's latencies over its recent requests, and its rates; `connections`; `errors`; `session`: this
+        session's own counts since it was opened (`in_flight`: not answered by now).
+        """
+        cdef CassMetrics metrics
+        self.require_open()
+        driver.cass_session_get_metrics(self.owner.get(), &metrics)
+        return {
+            "requests": {
+                "min": metrics.requests.min / 1e6,
+                "max": metrics.requests.max / 1e6,
+                "mean": metrics.requests.mean / 1e6,
+                "stddev": metrics.requests.stddev / 1e6,
+                "median": metrics.requests.median / 1e6,
+                "p75": metrics.requests.percentile_75th / 1e6,
+                "p95": metrics.requests.percentile_95th / 1e6,
+                "p98": metrics.requests.percentile_98th / 1e6,
+                "p99": metrics.requests.percentile_99th / 1e6,
+                "p999": metrics.requests.percentile_999th / 1e6,
+                "mean_rate": metrics.requests.mean_rate,
+                "one_minute_rate": metrics.requests.one_minute_rate,
+                "five_minute_rate": metrics.requests.five_minute_rate,
+                "fifteen_minute_rate": metrics.requests.fifteen_minute_rate,
+            },
+            "connections": {"total": metrics.stats.total_connections},
+            "errors": {
+                "connection_timeouts": metrics.errors.connection_timeouts,
+                "request_timeouts": metrics.errors.request_timeouts,
+            },
+            "session": {
+                "started": self.requests_started,
+                "failed": self.requests_failed,
+                "cancelled": self.requests_cancelled,
+                "in_flight": self.in_flight,
+                "prepared": len(self.prepared_cache),
+            },
+        }
+
+
+def _end_sessions():
+    """At exit: a driver's thread that outlives the driver's static objects would crash the process."""
+    drop_all_sessions()
+    with nogil:
+        wait_until_freed(_EXIT_WAIT)
+    deliver_log_lines()
+
+
+_atexit.register(_end_sessions)

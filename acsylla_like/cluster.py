@@ -1,0 +1,88 @@
+"""Clusters: where they are and how to speak to them."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from typing import TYPE_CHECKING, TypedDict
+
+from acsylla_like import _native
+from acsylla_like.session import Connecting, Session
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from acsylla_like.policies import Consistency
+    from acsylla_like.statement import RequestOptions
+
+__all__ = ["Cluster", "ClusterOptions", "connect", "create_cluster"]
+
+
+class ClusterOptions(TypedDict, total=False):
+    """The options of `create_cluster` and `connect`; times are in seconds.
+
+    `page_size`: rows that are fetched at a time behind the scenes (5,000). `num_threads_io`: the driver's I/O threads (1).
+    `request_timeout`: 12 s, math.inf for none. `connect_timeout`: for each connection, 5 s. `local_dc`: prefer its nodes, and
+    use no others. `coalesce_delay`: how long the driver gathers requests before it writes them (0.0002 s).
+    """
+
+    port: int
+    keyspace: str | None
+    username: str | None
+    password: str | None
+    connect_timeout: float
+    request_timeout: float
+    num_threads_io: int
+    local_dc: str | None
+    page_size: int
+    consistency: Consistency | str | int | None
+    serial_consistency: Consistency | str | int | None
+    core_connections_per_host: int | None
+    queue_size_io: int | None
+    heartbeat_interval: float | None
+    idle_timeout: float | None
+    tcp_nodelay: bool | None
+    tcp_keepalive: float | None
+    token_aware_routing: bool | None
+    coalesce_delay: float | None
+    server_side_timestamps: bool
+    application_name: str | None
+    application_version: str | None
+
+
+class Cluster(_native.Cluster):
+    """A cluster to open sessions to; made by `create_cluster`."""
+
+    async def create_session(self, *, keyspace: str | None = None, **defaults: Unpack[RequestOptions]) -> Session:
+        """Opens a session; the defaults hold for each of its requests.
+
+        Raises UnableToConnect, NoHostsAvailable, AuthenticationError or InvalidQuery (an unknown keyspace). Cancelling it
+        gives the attempt up without waiting for it.
+        """
+        session = Session(self, keyspace=keyspace, options=_native.Options(**defaults) if defaults else None)
+        try:
+            await session._connect_request()
+        except BaseException:
+            session._release()
+            raise
+        return session
+
+
+def create_cluster(contact_points: str | Iterable[str], **options: Unpack[ClusterOptions]) -> Cluster:
+    """A cluster, by some of its nodes: a list of addresses, or text like "10.0.0.1,10.0.0.2". Needs no running loop.
+
+    Raises TypeError or ValueError for an option that does not fit, DriverLoadError when no driver library can be used.
+    """
+    return Cluster(contact_points, **options)
+
+
+def connect(contact_points: str | Iterable[str], **options: Unpack[ClusterOptions]) -> Connecting:
+    """A cluster and a session to it in one: `session = await connect(…)`, or `async with connect(…) as session`.
+
+    The options are those of `create_cluster`; raises what that and `Cluster.create_session` raise.
+    """
+    cluster = create_cluster(contact_points, **options)
+
+    def open_session() -> Generator[object, None, Session]:
+        return cluster.create_session().__await__()
+
+    return Connecting(open_session)

@@ -1,0 +1,322 @@
+"""Sessions: what the native session does not do by itself - preparing, renewing, opening and closing."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import sys
+from collections.abc import Callable, Generator
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from acsylla_like import _native, errors, select_star
+from acsylla_like.paging import Stream
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from acsylla_like._native import (
+        Batch,
+        BatchEntry,
+        Options,
+        Parameters,
+        PreparedStatement,
+        PreparedVersion,
+        Request,
+        Result,
+        Statement,
+    )
+    from acsylla_like.cluster import Cluster
+    from acsylla_like.statement import RequestOptions
+
+__all__ = ["Connecting", "Session"]
+
+# Prepared statements that a session keeps for texts with parameters; the least recently used go first.
+PREPARED_CACHE_SIZE = 1024
+
+DEFAULT_PAGE_SIZE = 5000
+
+
+class Session(_native.Session):
+    """Open connections to a cluster. Made by `Cluster.create_session` or `acsylla_like.connect`; safe to use from several
+    event loops in several threads at once.
+
+    As `async with session:` it is closed at the end.
+    """
+
+    cluster: Cluster
+
+    def __init__(self, cluster: Cluster, *, keyspace: str | None = None, options: Options | None = None) -> None:
+        super().__init__(cluster, keyspace=keyspace, options=options, opened_at=_caller())
+        # (event loop, keyspace, text) -> the task that prepares it: each loop waits for a task of its own
+        self._preparing: dict[tuple[int, str | None, str], asyncio.Task[PreparedStatement]] = {}
+        self._renewing: dict[tuple[int, int], asyncio.Task[None]] = {}
+        self._closing: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Session:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        state = "open" if self.is_open else "closed"
+        return f"<Session {state} {', '.join(self.cluster.contact_points)} keyspace {self.keyspace}>"
+
+    # ---- preparing ----
+
+    async def create_prepared(self, query: str, **options: Unpack[RequestOptions]) -> PreparedStatement:
+        """Has the cluster parse `query`; the options become defaults of its executions.
+
+        `SELECT *` follows the table's columns as they change. Raises the server's error for a text that it refuses.
+        """
+        if not isinstance(query, str):
+            raise TypeError(f"a text can be prepared, not {type(query).__name__}")
+        made = _native.Options(**options) if options else None
+        timeout = options.get("timeout") or self._default_timeout()
+        schema_version = self._schema_version
+        version, has_star = await self._prepare_version(query, timeout)
+        return _native.PreparedStatement._make(query, self.keyspace, version, made, has_star, schema_version)
+
+    prepare = create_prepared
+
+    def _default_timeout(self) -> float:
+        return self.cluster.request_timeout
+
+    async def _prepare_version(self, text: str, timeout: float) -> tuple[PreparedVersion, bool]:
+        """Prepares a text as it is to be sent, and whether that depends on the table's columns."""
+        star = select_star.find(text)
+        if star is None:
+            return await self._prepare_request(text, timeout), False
+        # Prepared as it stands first: the server's own error for a wrong text, and the types of the markers.
+        version = await self._prepare_request(text, timeout)
+        columns = await select_star.columns(self, star, timeout)
+        if columns is None:
+            return self._let_run_unprepared(version, text), True
+        try:
+            return await self._prepare_request(star.expand(columns), timeout), True
+        except errors.InvalidQuery:
+            # The table changed between reading its columns and preparing: answers shall carry their own metadata until
+            # the next change of the schema is seen.
+            return self._let_run_unprepared(version, text), True
+
+    async def _prepared_for(self, text: str, timeout: float) -> PreparedStatement:
+        """The kept prepared statement for a text; whoever asks first prepares it, and a cancelled one does not stop that."""
+        key = (self.keyspace, text)
+        kept = self._prepared_cache.get(key)
+        if kept is not None:
+            return kept
+        flight = (id(asyncio.get_running_loop()), *key)
+        task = self._preparing.get(flight)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(self._prepare_and_keep(key, text))
+            self._preparing[flight] = task
+            task.add_done_callback(lambda done: self._forget_flight(self._preparing, flight, done))
+        return await _within(timeout, task, text)
+
+    async def _prepare_and_keep(self, key: tuple[str | None, str], text: str) -> PreparedStatement:
+        prepared = await self.create_prepared(text)
+        cache = self._prepared_cache
+        cache[key] = prepared
+        while len(cache) > PREPARED_CACHE_SIZE:
+            cache.popitem(last=False)
+        return prepared
+
+    @staticmethod
+    def _forget_flight(flights: dict, flight: tuple, task: asyncio.Task) -> None:  # type: ignore[type-arg]
+        flights.pop(flight, None)
+        if not task.cancelled():
+            task.exception()  # seen by those who wait; nobody may be left
+
+    # ---- the unusual ways of a request ----
+
+    async def _execute_text(self, query: str, parameters: Parameters, options: Options) -> Result:
+        """A text with parameters whose prepared statement is not kept yet."""
+        deadline = _Deadline(self, options)
+        prepared = await self._prepared_for(query, deadline.remaining())
+        return await self._execute_with(prepared, parameters, deadline.left_in(options))
+
+    async def _execute_renewed(self, prepared: PreparedStatement, parameters: Parameters, options: Options) -> Result:
+        """A `SELECT *` after the schema has changed."""
+        deadline = _Deadline(self, options)
+        await self._renew(prepared, deadline.remaining())
+        return await self._execute_with(prepared, parameters, deadline.left_in(options))
+
+    async def _renew(self, prepared: PreparedStatement, timeout: float) -> None:
+        flight = (id(asyncio.get_running_loop()), id(prepared))
+        task = self._renewing.get(flight)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(self._make_new_version(prepared, timeout))
+            self._renewing[flight] = task
+            task.add_done_callback(lambda done: self._forget_flight(self._renewing, flight, done))
+        await _within(timeout, task, prepared.query)
+
+    async def _make_new_version(self, prepared: PreparedStatement, timeout: float) -> None:
+        schema_version = self._schema_version
+        version, _ = await self._prepare_version(prepared.query, timeout)
+        prepared._renew(version, schema_version)
+
+    async def _recover(
+        self,
+        query: PreparedStatement | Batch,
+        parameters: Parameters | list[BatchEntry],
+        options: Options,
+        error: errors.Error,
+    ) -> Result:
+        """A node refuses a prepared statement that it no longer knows and cannot prepare again: prepared anew here, the
+        statement either works with the present schema or gets the server's own error."""
+        deadline = _Deadline(self, options)
+        if isinstance(query, _native.Batch):
+            entries: list[BatchEntry] = parameters  # type: ignore[assignment]
+            for statement in {id(entry): entry for entry, _ in entries if not isinstance(entry, str)}.values():
+                await self._renew_or_raise(statement, deadline.remaining(), error)
+            return await self._batch_request(query, entries, deadline.left_in(options))
+        await self._renew_or_raise(query, deadline.remaining(), error)
+        request = self._execute_with(query, parameters, deadline.left_in(options))
+        request._has_recovered = True
+        return await request
+
+    async def _renew_or_raise(self, prepared: PreparedStatement, timeout: float, error: errors.Error) -> None:
+        try:
+            await self._renew(prepared, timeout)
+        except (errors.NoHostsAvailable, errors.ConnectionLost, errors.RequestTimeout):
+            raise error from None  # there really is no host
+
+    async def _execute_batch(self, batch: Batch, entries: list[BatchEntry], options: Options) -> Result:
+        """A batch with texts that have values: their types come from preparing them."""
+        deadline = _Deadline(self, options)
+        prepared: list[BatchEntry] = []
+        for query, parameters in entries:
+            if isinstance(query, str) and parameters:
+                query = await self._prepared_for(query, deadline.remaining())
+            prepared.append((query, parameters))
+        return await self._batch_request(batch, prepared, deadline.left_in(options))
+
+    async def _use(self, request: Request[Result], keyspace: str) -> Result:
+        result = await request
+        self.keyspace = keyspace
+        return result
+
+    # ---- reading page by page ----
+
+    def stream(
+        self,
+        query: str | PreparedStatement | Statement,
+        parameters: Parameters = None,
+        **options: Unpack[RequestOptions],
+    ) -> Stream:
+        """All rows of a query, `page_size` (5,000) at a time: `async for row in session.stream(…)`, or `.pages()`.
+
+        `timeout` is for each page. The options are those of `execute`.
+        """
+        made = _native.Options(**options)
+        if options.get("page_size") is None:
+            made = made.with_changes(page_size=self.cluster.page_size)
+        return Stream(self, query, parameters, made)
+
+    # ---- closing ----
+
+    async def close(self) -> None:
+        """Closes the session when the requests in flight are answered; may be called again."""
+        await self._finish(math.inf)
+
+    async def drain(self, *, timeout: float) -> int:
+        """Takes no more requests, waits at most `timeout` seconds for those in flight, and closes the session.
+
+        Returns how many were still unanswered then: they end as lost when the connections close.
+        """
+        return await self._finish(timeout)
+
+    async def _finish(self, timeout: float) -> int:
+        if not self._is_of_this_process:
+            self._release()
+            return 0
+        if not self.is_open:
+            if self._closing is not None and self._closing.get_loop() is asyncio.get_running_loop():
+                await asyncio.shield(self._closing)
+            return 0
+        request = self._close_request()
+        self._closing = asyncio.get_running_loop().create_task(self._close(request))
+        closing = asyncio.shield(self._closing)
+        if math.isinf(timeout):
+            await closing
+            return 0
+        try:
+            await asyncio.wait_for(closing, timeout)
+        except (asyncio.TimeoutError, TimeoutError):
+            return self.in_flight
+        return 0
+
+    async def _close(self, request: Request[None]) -> None:
+        try:
+            await request
+        except errors.ClientError as error:
+            if error.code != _UNABLE_TO_CLOSE:  # closed or being closed already: what was wanted
+                raise
+        finally:
+            self._release()
+
+
+# CASS_ERROR_LIB_UNABLE_TO_CLOSE
+_UNABLE_TO_CLOSE = (1 << 24) | 23
+
+
+class _Deadline:
+    """What is left of a call's timeout."""
+
+    def __init__(self, session: Session, options: Options) -> None:
+        self._loop = asyncio.get_running_loop()
+        timeout = options.timeout_or(session.cluster.request_timeout)
+        self._end = self._loop.time() + timeout
+
+    def remaining(self) -> float:
+        """Seconds, at least a millisecond: whoever comes too late gets a timeout from the driver."""
+        return max(0.001, self._end - self._loop.time())
+
+    def left_in(self, options: Options) -> Options:
+        """`options` with the rest of the time."""
+        return options.with_changes(timeout=self.remaining())
+
+
+async def _within(timeout: float, task: asyncio.Task[_native.T], text: str) -> _native.T:
+    """The outcome of a task that others wait for too."""
+    try:
+        return await asyncio.wait_for(asyncio.shield(task), None if math.isinf(timeout) else timeout)
+    except (asyncio.TimeoutError, TimeoutError) as error:
+        if isinstance(error, errors.Error):
+            raise
+        late = errors.RequestTimeout(f"not prepared within {timeout:g} s")
+        late.query = text
+        late.retryable = True
+        raise late from None
+
+
+class Connecting:
+    """What `connect` returns: `session = await connecting`, or `async with connecting as session`."""
+
+    def __init__(self, open_session: Callable[[], Generator[object, None, Session]]) -> None:
+        self._open = open_session
+        self._session: Session | None = None
+
+    def __await__(self) -> Generator[object, None, Session]:
+        return self._open()
+
+    async def __aenter__(self) -> Session:
+        self._session = await self
+        return self._session
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+
+def _caller() -> str:
+    """Where outside this package a session is being opened, for the ResourceWarning."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("acsylla_like."):
+        frame = frame.f_back
+    return f" opened at {frame.f_code.co_filename}:{frame.f_lineno}"

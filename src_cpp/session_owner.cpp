@@ -1,0 +1,140 @@
+#include "session_owner.hpp"
+
+#include <pthread.h>
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <new>
+#include <system_error>
+#include <thread>
+
+namespace acsylla_like {
+
+namespace {
+
+struct Dropped {
+  CassSession* session;
+  FutureHandle connecting;
+};
+
+/// All of it is guarded by `mutex`.
+struct Registry {
+  std::mutex mutex;
+  std::condition_variable all_freed;
+  SessionOwner* live = nullptr;
+  std::deque<Dropped> dropped;
+  unsigned being_freed = 0;
+  bool thread_runs = false;
+};
+
+std::atomic<unsigned> generation{0};
+
+/// Never destroyed: the freeing thread may outlive the static objects.
+Registry& registry() {
+  static Registry* const instance = new Registry;
+  return *instance;
+}
+
+void after_fork_in_child() {
+  generation.fetch_add(1, std::memory_order_relaxed);
+  // The parent's lock may have been held and its thread is gone; what the list held belongs to the parent.
+  new (&registry()) Registry;
+}
+
+void free_dropped_sessions() {
+  Registry& all = registry();
+  std::unique_lock<std::mutex> lock(all.mutex);
+  while (!all.dropped.empty()) {
+    Dropped next = std::move(all.dropped.front());
+    all.dropped.pop_front();
+    lock.unlock();
+    if (next.connecting != nullptr) {
+      // Freeing a session while it connects never returns.
+      constexpr std::uint64_t one_second = 1000000;
+      while (driver.cass_future_wait_timed(next.connecting.get(), one_second) == 0) {
+      }
+      next.connecting.reset();
+    }
+    driver.cass_session_free(next.session);
+    lock.lock();
+    if (--all.being_freed == 0) all.all_freed.notify_all();
+  }
+  all.thread_runs = false;
+}
+
+}  // namespace
+
+unsigned fork_generation() noexcept { return generation.load(std::memory_order_relaxed); }
+
+bool SessionOwner::create() {
+  static const int registered = pthread_atfork(nullptr, nullptr, after_fork_in_child);
+  (void)registered;
+  session_ = driver.cass_session_new();
+  if (session_ == nullptr) return false;
+  fork_generation_ = fork_generation();
+  Registry& all = registry();
+  std::lock_guard<std::mutex> lock(all.mutex);
+  following_ = all.live;
+  if (following_ != nullptr) following_->previous_ = this;
+  all.live = this;
+  return true;
+}
+
+bool SessionOwner::is_of_this_process() const noexcept { return fork_generation_ == fork_generation(); }
+
+void SessionOwner::reset() noexcept {
+  if (session_ == nullptr) return;
+  CassSession* session = session_;
+  session_ = nullptr;
+  if (!is_of_this_process()) {
+    (void)connecting_.release();  // a copy of the parent's: left alone
+    return;
+  }
+  Registry& all = registry();
+  std::lock_guard<std::mutex> lock(all.mutex);
+  if (previous_ != nullptr) previous_->following_ = following_;
+  if (following_ != nullptr) following_->previous_ = previous_;
+  if (all.live == this) all.live = following_;
+  previous_ = following_ = nullptr;
+  try {
+    all.dropped.push_back(Dropped{session, std::move(connecting_)});
+    ++all.being_freed;
+    if (!all.thread_runs) {
+      all.thread_runs = true;
+      std::thread(free_dropped_sessions).detach();
+    }
+  } catch (const std::bad_alloc&) {  // leaked: better than blocking the caller
+  } catch (const std::system_error&) {
+    all.thread_runs = false;  // no thread to be had now: the next drop tries again
+  }
+}
+
+void drop_all_sessions() noexcept {
+  Registry& all = registry();
+  for (;;) {
+    SessionOwner* owner;
+    {
+      std::lock_guard<std::mutex> lock(all.mutex);
+      owner = all.live;
+    }
+    if (owner == nullptr) return;
+    owner->reset();
+  }
+}
+
+bool wait_until_freed(unsigned milliseconds) noexcept {
+  Registry& all = registry();
+  std::unique_lock<std::mutex> lock(all.mutex);
+  return all.all_freed.wait_for(lock, std::chrono::milliseconds(milliseconds), [&all] { return all.being_freed == 0; });
+}
+
+unsigned sessions_being_freed() noexcept {
+  Registry& all = registry();
+  std::lock_guard<std::mutex> lock(all.mutex);
+  return all.being_freed;
+}
+
+}  // namespace acsylla_like

@@ -1,0 +1,48 @@
+/// Ownership of sessions: closing one blocks, a fork loses its threads, and the process must not exit under it.
+#pragma once
+
+#include "handles.hpp"
+
+namespace acsylla_like {
+
+/// Owns a session. cass_session_free blocks until the session is closed, for ever while it connects, and for ever in a
+/// forked child: so a dropped session is freed by a thread of ours, after its connect was decided, and only by its process.
+class SessionOwner {
+ public:
+  SessionOwner() = default;
+  ~SessionOwner() { reset(); }
+  SessionOwner(const SessionOwner&) = delete;
+  SessionOwner& operator=(const SessionOwner&) = delete;
+
+  /// Makes the session. Returns false when the driver cannot.
+  bool create();
+  CassSession* get() const noexcept { return session_; }
+  /// The future of cass_session_connect: kept until the session is freed, and owned here.
+  void set_connecting(CassFuture* connecting) noexcept { connecting_.reset(connecting); }
+  /// Whether this process made the session; false in a forked child, where nothing of it works.
+  bool is_of_this_process() const noexcept;
+  /// Hands the session to the freeing thread. Does not block.
+  void reset() noexcept;
+
+ private:
+  CassSession* session_ = nullptr;
+  FutureHandle connecting_;
+  unsigned fork_generation_ = 0;
+  SessionOwner* previous_ = nullptr;  // the list of live sessions
+  SessionOwner* following_ = nullptr;
+};
+
+/// How many forks lie between this process and the one that loaded the library.
+unsigned fork_generation() noexcept;
+
+/// Hands every live session to the freeing thread. Call under the GIL, which keeps their owners alive.
+void drop_all_sessions() noexcept;
+
+/// Waits until the freeing thread has nothing left, at most `milliseconds`; returns whether it has not. I/O threads that
+/// outlive the driver's static objects at exit would crash the process.
+bool wait_until_freed(unsigned milliseconds) noexcept;
+
+/// Sessions handed over and not freed yet.
+unsigned sessions_being_freed() noexcept;
+
+}  // namespace acsylla_like
