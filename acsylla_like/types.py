@@ -201,6 +201,11 @@ class Time(datetime.time):
         below = other._below_microsecond() if isinstance(other, Time) else 0
         return super().__eq__(other) and self._below_microsecond() == below
 
+    # datetime.time has one of its own, so that it would not be derived from __eq__.
+    def __ne__(self, other: object) -> bool:
+        equal = self.__eq__(other)
+        return equal if equal is NotImplemented else not equal
+
     def __hash__(self) -> int:
         below = self._below_microsecond()
         return hash((super().__hash__(), below)) if below else super().__hash__()

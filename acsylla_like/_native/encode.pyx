@@ -339,7 +339,7 @@ cdef int _encode_timestamp(CqlType cql_type, object value, Buffer& out) except -
     cdef int64_t milliseconds
     if PyDateTime_Check(value):
         # pandas' NaT is a datetime, of year 1, that is not equal to itself.
-        if not PyDateTime_CheckExact(value) and value != value:
+        if not PyDateTime_CheckExact(value) and not value == value:
             raise ValueError(f"expected a datetime, got {_got(value)}")
         milliseconds = _milliseconds(value)
     elif isinstance(value, _Timestamp):
@@ -384,7 +384,7 @@ cdef int _encode_time(CqlType cql_type, object value, Buffer& out) except -1:
 
 cdef int _encode_duration(CqlType cql_type, object value, Buffer& out) except -1:
     if PyDelta_Check(value):
-        if value != value:
+        if not value == value:  # pandas' NaT
             raise ValueError(f"expected a Duration, got {_got(value)}")
         value = _Duration.from_timedelta(value)
     elif not isinstance(value, _Duration):
