@@ -7,6 +7,7 @@ server are the protocol's (native_protocol_v4.spec, section 9).
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -39,9 +40,9 @@ __all__ = [
     "SessionClosed",
     "TlsError",
     "TruncateError",
+    "UnableToConnect",
     "Unauthorized",
     "Unavailable",
-    "UnableToConnect",
     "Unprepared",
     "UnsupportedByDriver",
     "WriteFailure",
@@ -142,7 +143,7 @@ class BindError(KeyError):
         return str(self.args[0]) if self.args else ""
 
 
-if asyncio.TimeoutError is TimeoutError:
+if sys.version_info >= (3, 11):
 
     class RequestTimeout(ClientError, TimeoutError):
         """No answer within the timeout; the server may still apply a write."""
@@ -155,13 +156,13 @@ if asyncio.TimeoutError is TimeoutError:
 
 else:  # CPython 3.10, where asyncio has a TimeoutError of its own
 
-    class RequestTimeout(ClientError, TimeoutError, asyncio.TimeoutError):  # type: ignore[no-redef]
+    class RequestTimeout(ClientError, TimeoutError, asyncio.TimeoutError):
         """No answer within the timeout; the server may still apply a write."""
 
-    class ReadTimeout(ServerError, TimeoutError, asyncio.TimeoutError):  # type: ignore[no-redef]
+    class ReadTimeout(ServerError, TimeoutError, asyncio.TimeoutError):
         """Too few replicas answered a read in time."""
 
-    class WriteTimeout(ServerError, TimeoutError, asyncio.TimeoutError):  # type: ignore[no-redef]
+    class WriteTimeout(ServerError, TimeoutError, asyncio.TimeoutError):
         """Too few replicas confirmed a write in time; it may still be applied."""
 
 

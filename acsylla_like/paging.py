@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -31,9 +31,7 @@ class Stream:
     query anew and gives every row. At most one page is fetched ahead. Leaving early drops it; `async with` does so at once.
     """
 
-    def __init__(
-        self, session: Session, query: str | PreparedStatement | Statement, parameters: Parameters, options: Options
-    ) -> None:
+    def __init__(self, session: Session, query: str | PreparedStatement | Statement, parameters: Parameters, options: Options) -> None:
         self._session = session
         self._query = query
         self._parameters = parameters
@@ -46,9 +44,7 @@ class Stream:
     async def __aenter__(self) -> Stream:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:
@@ -69,7 +65,7 @@ class Stream:
         """The results, one for each page."""
         return self._pages()
 
-    async def _pages(self):  # type: ignore[no-untyped-def]  # an async generator: aclose() is used above
+    async def _pages(self) -> AsyncGenerator[Result, None]:
         options = self._options
         ahead: Request[Result] | None = self._session._execute_with(self._query, self._parameters, options)
         try:

@@ -29,11 +29,7 @@ def _check_fields(cls: Callable[..., object], names: list[str]) -> None:
     if dataclasses.is_dataclass(cls):
         fields = [field for field in dataclasses.fields(cls) if field.init]
         known = {field.name for field in fields}
-        required = (
-            field.name
-            for field in fields
-            if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        )
+        required = (field.name for field in fields if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING)
     elif isinstance(cls, type) and issubclass(cls, tuple) and hasattr(cls, "_fields"):
         known = set(cls._fields)
         required = [name for name in cls._fields if name not in cls._field_defaults]  # type: ignore[attr-defined]

@@ -47,9 +47,7 @@ class RequestOptions(TypedDict, total=False):
     host: Coordinator | tuple[str, int] | str | None
 
 
-def create_statement(
-    query: str | PreparedStatement, parameters: Parameters = None, **options: Unpack[RequestOptions]
-) -> Statement:
+def create_statement(query: str | PreparedStatement, parameters: Parameters = None, **options: Unpack[RequestOptions]) -> Statement:
     """A statement with its values and options, to be executed any number of times.
 
     Raises TypeError or ValueError for options that do not fit; the values of a text are checked when it is executed.

@@ -47,7 +47,7 @@ cdef object _unfit(CqlType cql_type, Py_ssize_t size):
     """None for the empty value that old servers allow for any type; otherwise the bytes do not fit the type."""
     if size == 0:
         return None
-    raise DecodeError(f"{size} bytes are no value of type {cql_type.name}")
+    raise _errors.DecodeError(f"{size} bytes are no value of type {cql_type.name}")
 
 
 # ---- numbers
@@ -110,14 +110,14 @@ cdef object _decode_text(CqlType cql_type, const uint8_t* data, Py_ssize_t size)
     try:
         return PyUnicode_DecodeUTF8(<const char*>data, size, NULL)
     except UnicodeDecodeError as error:
-        raise DecodeError(f"{size} bytes of type {cql_type.name} are not valid UTF-8 at byte {error.start}") from None
+        raise _errors.DecodeError(f"{size} bytes of type {cql_type.name} are not valid UTF-8 at byte {error.start}") from None
 
 
 cdef object _decode_ascii(CqlType cql_type, const uint8_t* data, Py_ssize_t size):
     try:
         return PyUnicode_DecodeASCII(<const char*>data, size, NULL)
     except UnicodeDecodeError as error:
-        raise DecodeError(f"{size} bytes of type {cql_type.name} are not ASCII at byte {error.start}") from None
+        raise _errors.DecodeError(f"{size} bytes of type {cql_type.name} are not ASCII at byte {error.start}") from None
 
 
 cdef object _decode_blob(CqlType cql_type, const uint8_t* data, Py_ssize_t size):
@@ -204,7 +204,7 @@ cdef object _decode_time(CqlType cql_type, const uint8_t* data, Py_ssize_t size)
         return _unfit(cql_type, size)
     nanoseconds = load[int64_t](data)
     if not 0 <= nanoseconds < _nanoseconds_per_day:
-        raise DecodeError(f"{nanoseconds} nanoseconds are no value of type {cql_type.name}")
+        raise _errors.DecodeError(f"{nanoseconds} nanoseconds are no value of type {cql_type.name}")
     second = <int>(nanoseconds // 1_000_000_000)
     nanosecond = <int>(nanoseconds % 1_000_000_000)
     made = PyDateTimeAPI.Time_FromTime(second // 3600, second // 60 % 60, second % 60, nanosecond // 1000, None,
@@ -228,7 +228,7 @@ cdef object _decode_duration(CqlType cql_type, const uint8_t* data, Py_ssize_t s
     try:
         return _Duration(months, days, nanoseconds)
     except (ValueError, OverflowError) as error:
-        raise DecodeError(f"{size} bytes are no value of type {cql_type.name}: {error}") from None
+        raise _errors.DecodeError(f"{size} bytes are no value of type {cql_type.name}: {error}") from None
 
 
 # ---- collections, tuples, user types
@@ -238,11 +238,11 @@ cdef object _next_item(CqlType cql_type, CqlType element, const uint8_t** data, 
     cdef const uint8_t* first = data[0]
     cdef int32_t length
     if end - first < 4:
-        raise DecodeError(f"the bytes of type {cql_type.name} end within an item's length")
+        raise _errors.DecodeError(f"the bytes of type {cql_type.name} end within an item's length")
     length = load[int32_t](first)
     first += 4
     if length > end - first:
-        raise DecodeError(f"an item of {length} bytes within type {cql_type.name}, of which {end - first} bytes remain")
+        raise _errors.DecodeError(f"an item of {length} bytes within type {cql_type.name}, of which {end - first} bytes remain")
     if length < 0:
         data[0] = first
         return None
@@ -253,13 +253,13 @@ cdef object _next_item(CqlType cql_type, CqlType element, const uint8_t** data, 
 cdef int _check_count(CqlType cql_type, Py_ssize_t count, Py_ssize_t size, int words) except -1:
     """Each item has at least its length word, so that no count asks for more memory than its bytes deserve."""
     if not 0 <= count <= size // (4 * words):
-        raise DecodeError(f"{count} items in {size} bytes of type {cql_type.name}")
+        raise _errors.DecodeError(f"{count} items in {size} bytes of type {cql_type.name}")
     return 0
 
 
 cdef int _check_end(CqlType cql_type, const uint8_t* data, const uint8_t* end) except -1:
     if data != end:
-        raise DecodeError(f"{end - data} bytes too many in a value of type {cql_type.name}")
+        raise _errors.DecodeError(f"{end - data} bytes too many in a value of type {cql_type.name}")
     return 0
 
 
@@ -332,7 +332,7 @@ cdef object _hashable(CqlType cql_type, object value):
         try:
             hash(value)
         except TypeError:
-            raise DecodeError(f"a {type(value).__name__} cannot be in a {cql_type.name}: it is not hashable") from None
+            raise _errors.DecodeError(f"a {type(value).__name__} cannot be in a {cql_type.name}: it is not hashable") from None
     return value
 
 
@@ -378,7 +378,7 @@ cdef object _next_vector_item(CqlType cql_type, CqlType element, const uint8_t**
     if length == 0:
         first = read_unsigned_vint(first, end, &length)
     if first == NULL or length > <uint64_t>(end - first):
-        raise DecodeError(f"the bytes of type {cql_type.name} end within an item")
+        raise _errors.DecodeError(f"the bytes of type {cql_type.name} end within an item")
     data[0] = first + length
     return element.decode_function(element, first, <Py_ssize_t>length)
 
@@ -413,6 +413,6 @@ cdef object _decode_vector_array(CqlType cql_type, const uint8_t* data, Py_ssize
         return items
     for i in range(n):
         if data[i * step] != width:
-            raise DecodeError(f"an item of {data[i * step]} bytes within type {cql_type.name}")
+            raise _errors.DecodeError(f"an item of {data[i * step]} bytes within type {cql_type.name}")
         swap_array(items.data.as_chars + i * width, data + i * step + 1, 1, width)
     return items

@@ -8,10 +8,6 @@ cdef extern from "Python.h":
     const Py_ssize_t PY_SSIZE_T_MAX
 
 
-class DecodeError(ValueError):
-    """Bytes from the server do not fit the type of their column; the message names the type and the size."""
-
-
 cdef class CqlType:
     """A CQL type: immutable, equal by its text; it encodes and decodes values as the protocol does.
 
