@@ -34,6 +34,11 @@ def cache_folder() -> Path:
     return Path(base if base else Path.home() / ".cache") / "acsylla_like"
 
 
+def jars_folder(artifact: str, version: str) -> Path:
+    """Where the jars of an artifact are once they are there."""
+    return cache_folder() / f"{artifact}-{version}"
+
+
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,7 +53,7 @@ def fetch_jars(group: str, artifact: str, version: str, *, transitive: bool = Tr
     The first call downloads them (66 MB for Cassandra); later ones, from any process, find the folder there.
     Raises ToolMissing without maven, RuntimeError with maven's last lines when the download fails.
     """
-    folder = cache_folder() / f"{artifact}-{version}"
+    folder = jars_folder(artifact, version)
     if folder.is_dir():
         return folder
     with _locked(folder.with_name(folder.name + ".lock")):

@@ -297,6 +297,13 @@ class Cassandra:
     def __repr__(self) -> str:
         return f"<Cassandra {VERSION} at {','.join(self.contact_points)}:{self.port}>"
 
+    @staticmethod
+    def check_tools() -> None:
+        """Raises ToolMissing when `start()` would, without starting or downloading anything."""
+        _tools.find_java()
+        if not _maven.jars_folder("cassandra-all", VERSION).is_dir():
+            _tools.find_mvn()
+
     @property
     def nodes(self) -> tuple[Node, ...]:
         """The nodes, the seed first."""

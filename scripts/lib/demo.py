@@ -1,0 +1,352 @@
+"""Writes a data set through prepared inserts, reads it back page by page and compares every value of every row.
+
+Without a file: every assigned character of the Unicode Character Database that Python carries. With a CSV or JSON Lines
+file: that file, into a table that is there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import csv
+import json
+import logging
+import platform
+import signal
+import sys
+import time
+import unicodedata
+import uuid
+from collections.abc import AsyncIterator, Hashable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from convert import exact, expected, from_file, same
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+import acsylla_like
+from acsylla_like import UNSET
+from acsylla_like.testing import Cassandra, StartFailed, ToolMissing
+
+IN_FLIGHT = 1024
+PAGE_SIZE = 5000
+SHOWN = 10  # differences printed in full
+
+Row = Sequence[Any]
+console = Console(highlight=False)
+
+
+class Problem(Exception):
+    """What the user is told in one line."""
+
+
+def say(text: str) -> None:
+    console.print(f"» {text}", markup=False, soft_wrap=True)
+
+
+@dataclass
+class Job:
+    """What is written where. The first columns are the primary key."""
+
+    table: str
+    columns: list[str]
+    key: list[int]
+    insert: acsylla_like.PreparedStatement
+    rows: list[Row]
+    owns_table: bool  # so that every row in it is ours, and what is null needs no tombstone to be so
+
+    def key_of(self, row: Row) -> Hashable:
+        return tuple(exact(row[i]) for i in self.key)
+
+
+# The Unicode Character Database --------------------------------------------------------------------------------------------
+
+CHARACTERS = """
+    CREATE TABLE {table} (
+        code_point int PRIMARY KEY, name text, category text, bidirectional text, combining smallint, decomposition text,
+        mirrored boolean, numeric decimal, unidata_version text, character text, utf8 blob, id timeuuid
+    )
+"""
+
+
+def characters() -> Iterator[Row]:
+    """One row for each character that is assigned, not for private use and not a surrogate."""
+    for code_point in range(sys.maxunicode + 1):
+        character = chr(code_point)
+        category = unicodedata.category(character)
+        if category in ("Cn", "Co", "Cs"):
+            continue
+        numeric = unicodedata.numeric(character, None)
+        yield (
+            code_point,
+            unicodedata.name(character, None),
+            category,
+            unicodedata.bidirectional(character),
+            unicodedata.combining(character),
+            unicodedata.decomposition(character),
+            bool(unicodedata.mirrored(character)),
+            None if numeric is None else Decimal(str(numeric)),
+            unicodedata.unidata_version,
+            character,
+            character.encode(),
+            uuid.uuid1(),
+        )
+
+
+async def unicode_job(session: acsylla_like.Session, keyspace: str) -> Job:
+    say(f"making the table {keyspace}.characters")
+    replication = "{'class': 'NetworkTopologyStrategy', 'replication_factor': 1}"
+    await session.execute(f"CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = {replication}")
+    table = f"{keyspace}.characters"
+    await session.execute(f"DROP TABLE IF EXISTS {table}")
+    await session.execute(CHARACTERS.format(table=table))
+    rows = list(characters())
+    columns = CHARACTERS.partition("(")[2].replace(" PRIMARY KEY", "").replace(")", "").split(",")
+    names = [column.split()[0] for column in columns]
+    insert = await session.create_prepared(_insert(table, names))
+    say(f"{len(rows):,} characters of Unicode {unicodedata.unidata_version}")
+    return Job(table, names, [0], insert, rows, owns_table=True)
+
+
+# A file --------------------------------------------------------------------------------------------------------------------
+
+
+def _insert(table: str, columns: Iterable[str]) -> str:
+    names = list(columns)
+    return f"INSERT INTO {table} ({', '.join(map(_quoted, names))}) VALUES ({', '.join('?' * len(names))})"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def records(path: Path, null: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Line numbers and cells by column, from CSV with a header, or JSON Lines (`.jsonl`, `.ndjson`, `.json`)."""
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        if path.suffix.lower() in (".jsonl", ".ndjson", ".json"):
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    record = json.loads(line, parse_float=Decimal)
+                    if not isinstance(record, dict):
+                        raise Problem(f"{path}:{number}: a line must be a JSON object")
+                    yield number, record
+            return
+        reader = csv.DictReader(file, strict=True)
+        for cells in reader:
+            if None in cells or None in cells.values():
+                raise Problem(f"{path}:{reader.line_num}: not as many cells as the header has")
+            yield reader.line_num, {name: None if cell == null else cell for name, cell in cells.items()}
+
+
+async def file_job(session: acsylla_like.Session, options: argparse.Namespace) -> Job:
+    path: Path = options.file
+    keyspace, _, name = options.table.partition(".")
+    lines = list(records(path, options.null))
+    if not lines:
+        raise Problem(f"{path} has no rows")
+    columns = list(dict.fromkeys(column for _, record in lines for column in record))
+    found = await session.execute(
+        "SELECT column_name, kind, position FROM system_schema.columns WHERE keyspace_name = ? AND table_name = ?",
+        [_folded(keyspace), _folded(name)],
+    )
+    kinds = {"partition_key": 0, "clustering": 1}
+    keys = sorted((kinds[row.kind], row.position, row.column_name) for row in found if row.kind in kinds)
+    if not keys:
+        raise Problem(f"the table {options.table} is not there; make it with --schema FILE.cql, or check --contact-points")
+    if missing := [key for *_, key in keys if key not in columns]:
+        raise Problem(f"{path} has no column {', '.join(missing)}, which the primary key of {options.table} needs")
+    insert = await session.create_prepared(_insert(options.table, columns))
+    kinds_of_columns = [parameter.type for parameter in insert.parameters]
+    say(", ".join(f"{column} {kind}" for column, kind in zip(columns, kinds_of_columns, strict=True)))
+
+    job = Job(options.table, columns, [columns.index(key) for *_, key in keys], insert, [], owns_table=False)
+    rows: dict[Hashable, Row] = {}
+    for number, record in lines:
+        row = []
+        for column, kind in zip(columns, kinds_of_columns, strict=True):
+            try:
+                row.append(from_file(kind, record.get(column)))
+            except (ValueError, TypeError, ArithmeticError, KeyError) as error:
+                raise Problem(f"{path}:{number}: {column} {kind}: {error}: {record.get(column)!r:.80}") from None
+        rows[job.key_of([expected(kind, value) for kind, value in zip(kinds_of_columns, row, strict=True)])] = row
+    if len(rows) < len(lines):
+        say(f"{len(lines) - len(rows):,} lines are left out: a later one has the same primary key")
+    job.rows = list(rows.values())
+    say(f"{len(job.rows):,} rows of {path}")
+    return job
+
+
+def _folded(name: str) -> str:
+    """The name as the server keeps it."""
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name.lower()
+
+
+# Writing, reading, comparing -----------------------------------------------------------------------------------------------
+
+
+def bar() -> Progress:
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
+    return Progress(*columns, console=console)
+
+
+async def write(session: acsylla_like.Session, job: Job) -> None:
+    """Inserts every row, 1,024 in flight all the time."""
+    remaining = iter(job.rows)
+    began = time.perf_counter()
+    with bar() as progress:
+        written = progress.add_task("writing", total=len(job.rows))
+
+        async def worker() -> None:
+            count = 0
+            for row in remaining:  # shared: each row goes to whoever asks next
+                await session.execute(job.insert, [UNSET if value is None else value for value in row] if job.owns_table else row)
+                count += 1
+                if count == 16:
+                    progress.advance(written, count)
+                    count = 0
+            progress.advance(written, count)
+
+        workers = [asyncio.ensure_future(worker()) for _ in range(min(IN_FLIGHT, len(job.rows)))]
+        try:
+            await asyncio.gather(*workers)
+        finally:
+            for task in workers:
+                task.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+    seconds = time.perf_counter() - began
+    say(f"wrote {len(job.rows):,} rows in {seconds:.1f} s, {len(job.rows) / seconds:,.0f} rows/s with {IN_FLIGHT:,} in flight")
+
+
+async def compare(session: acsylla_like.Session, job: Job) -> int:
+    """Reads the whole table and counts the rows that are missing, are not ours, come twice, or differ in any value."""
+    kinds = [parameter.type for parameter in job.insert.parameters]
+    source = {}
+    for row in job.rows:
+        wanted = [expected(kind, value) for kind, value in zip(kinds, row, strict=True)]
+        source[job.key_of(wanted)] = wanted
+    seen: set[Hashable] = set()
+    differences = others = count = pages = 0
+
+    def differs(what: str) -> None:
+        nonlocal differences
+        differences += 1
+        if differences <= SHOWN:
+            say(f"difference: {what:.500}")
+
+    select = f"SELECT {', '.join(map(_quoted, job.columns))} FROM {job.table}"
+    reading = 0.0  # without the comparison
+    with bar() as progress:
+        task = progress.add_task("reading", total=len(job.rows))
+        began = time.perf_counter()
+        async for page in session.stream(select, page_size=PAGE_SIZE, timeout=60.0).pages():
+            rows = list(page)
+            reading += time.perf_counter() - began
+            pages += 1
+            count += len(rows)
+            for row in rows:
+                key = job.key_of(row)
+                written = source.get(key)
+                if written is None:
+                    others += 1
+                    if job.owns_table:
+                        differs(f"{row!r} was never written")
+                elif key in seen:
+                    differs(f"{row!r} came twice")
+                else:
+                    seen.add(key)
+                    for name, want, got in zip(job.columns, written, row, strict=True):
+                        if not same(want, got):
+                            differs(f"{name} of {row!r}: wrote {want!r}, read {got!r}")
+                            break
+            progress.advance(task, len(rows))
+            began = time.perf_counter()
+    for key, wanted in source.items():
+        if key not in seen:
+            differs(f"{wanted!r} is missing")
+    if others and not job.owns_table:
+        say(f"the table has {others:,} other rows, which were not compared")
+    say(f"read {count:,} rows in {pages:,} pages in {reading:.1f} s, {count / max(reading, 1e-9):,.0f} rows/s")
+    return differences
+
+
+@asynccontextmanager
+async def server(options: argparse.Namespace) -> AsyncIterator[acsylla_like.Session]:
+    """A session on the cluster named, or on a Cassandra of our own."""
+    settings: dict[str, Any] = {"request_timeout": 30.0}
+    if options.username is not None:
+        settings |= {"username": options.username, "password": options.password}
+    if options.contact_points:
+        say(f"connecting to {options.contact_points}:{options.port}")
+        async with acsylla_like.connect(options.contact_points, port=options.port, **settings) as session:
+            yield session
+        return
+    async with Cassandra(heap_mb=1024, jvm_options=["-XX:TieredStopAtLevel=4"]) as cassandra:
+        async with acsylla_like.connect(cassandra.contact_points, port=cassandra.port, **settings) as session:
+            yield session
+        say("stopping Cassandra")
+
+
+async def run(options: argparse.Namespace) -> int:
+    info = acsylla_like.driver_info()
+    say(f"acsylla_like with driver {info.version} on Python {platform.python_version()}")
+    async with server(options) as session:
+        if options.schema:
+            for statement in options.schema.read_text(encoding="utf-8").split(";"):
+                if statement.strip():
+                    await session.execute(statement)
+        job = await (file_job(session, options) if options.file else unicode_job(session, options.keyspace))
+        await write(session, job)
+        differences = await compare(session, job)
+    print(f"{len(job.rows)} rows, {differences} differences", flush=True)
+    return 1 if differences else 0
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
+    parser.add_argument("file", nargs="?", type=Path, help="CSV with a header, or JSON Lines (.jsonl), to load into --table")
+    parser.add_argument("--table", metavar="KS.TABLE", help="where the file goes; its columns' types decide how text is read")
+    parser.add_argument("--schema", type=Path, metavar="FILE", help="CQL statements to run first, such as CREATE TABLE")
+    parser.add_argument("--null", default="", metavar="TEXT", help="the CSV cell that stands for null (default: an empty one)")
+    parser.add_argument("--keyspace", default="acsylla_like_demo", help="keyspace of the characters (default: %(default)s)")
+    parser.add_argument("--contact-points", metavar="HOST[,HOST]", help="use this cluster instead of a Cassandra of our own")
+    parser.add_argument("--port", type=int, default=9042)
+    parser.add_argument("--username")
+    parser.add_argument("--password")
+    options = parser.parse_args()
+    if bool(options.file) != bool(options.table):
+        parser.error("a file and --table go together")
+    if options.table and options.table.count(".") != 1:
+        parser.error("--table must be KEYSPACE.TABLE")
+    return options
+
+
+async def interruptible(options: argparse.Namespace) -> int:
+    """The job as a task that SIGINT and SIGTERM cancel, so that it stops what it started."""
+    task = asyncio.ensure_future(run(options))
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    return await task
+
+
+def main() -> int:
+    logging.basicConfig(level=logging.WARNING, format="» %(message)s", stream=sys.stdout)
+    logging.getLogger("acsylla_like.testing").setLevel(logging.INFO)
+    options = arguments()
+    try:
+        return asyncio.run(interruptible(options))
+    except asyncio.CancelledError:
+        print("scripts/demo: interrupted", file=sys.stderr)
+        return 130
+    except (Problem, ToolMissing, StartFailed, acsylla_like.Error, OSError, ValueError) as error:
+        print(f"scripts/demo: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
