@@ -515,9 +515,9 @@ cdef int _encode_user_type(CqlType cql_type, object value, Buffer& out) except -
     except (TypeError, ValueError, OverflowError) as error:
         raise _within(f'field "{name}"', error) from None
     if found != len(fields):
-        unknown = ", ".join([_short(name) for name in fields if name not in cql_type.field_names])
-        raise ValueError(f"unknown field {unknown} of {cql_type.name}, which has {', '.join(cql_type.field_names)}, "
-                         f"got {_got(value)}")
+        unknown = ", ".join([_short(key) for key in fields if key not in cql_type.field_names])
+        raise ValueError(f"expected the fields {', '.join(cql_type.field_names)} of {cql_type.name}, "
+                         f"got unknown {unknown} in {_got(value)}")
     return 0
 
 
