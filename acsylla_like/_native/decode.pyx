@@ -367,7 +367,10 @@ cdef object _decode_user_type(CqlType cql_type, const uint8_t* data, Py_ssize_t 
         return FrozenMap(fields) if cql_type.is_member else fields
     if cql_type.class_fields is not None:
         fields = {name: fields[name] for name in cql_type.class_fields if name in fields}
-    return cql_type.user_class(**fields)
+    try:
+        return cql_type.user_class(**fields)
+    except Exception as error:
+        raise DecodeError(f"{cql_type.user_class!r} does not take the fields of {cql_type.name}: {error}") from error
 
 
 # ---- vectors

@@ -4,6 +4,8 @@ import dataclasses
 import re
 from array import array as Array
 
+from acsylla_like.errors import DecodeError
+
 cdef extern from "Python.h":
     const Py_ssize_t PY_SSIZE_T_MAX
 

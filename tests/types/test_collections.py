@@ -11,7 +11,8 @@ from collections.abc import Iterator
 import pytest
 from cql_values import round_trip, same
 
-from acsylla_like._native import DecodeError, parse_type
+from acsylla_like._native import parse_type
+from acsylla_like.errors import DecodeError
 from acsylla_like.types import FrozenMap
 
 

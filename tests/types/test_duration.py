@@ -6,7 +6,8 @@ import pickle
 import pytest
 from cql_values import round_trip
 
-from acsylla_like._native import DecodeError, parse_type
+from acsylla_like._native import parse_type
+from acsylla_like.errors import DecodeError
 from acsylla_like.types import Duration
 
 

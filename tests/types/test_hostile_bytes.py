@@ -10,7 +10,8 @@ from cql_values import SCALARS, TYPES, USER_TYPES
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acsylla_like._native import CqlType, DecodeError, parse_type
+from acsylla_like._native import CqlType, parse_type
+from acsylla_like.errors import DecodeError
 
 WORDS = st.sampled_from(
     [b"\0\0\0\0", b"\0\0\0\1", b"\0\0\0\2", b"\0\0\0\4", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\x80\0\0\0", b"\1", b"\xff"]

@@ -8,7 +8,8 @@ from cql_values import SCALARS, TYPES, USER_TYPES, round_trip, same
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acsylla_like._native import DecodeError, parse_type
+from acsylla_like._native import parse_type
+from acsylla_like.errors import DecodeError
 
 
 @pytest.mark.parametrize("text", SCALARS)

@@ -5,7 +5,8 @@ import enum
 import pytest
 from cql_values import round_trip
 
-from acsylla_like._native import DecodeError, parse_type
+from acsylla_like._native import parse_type
+from acsylla_like.errors import DecodeError
 
 
 class Colour(str, enum.Enum):

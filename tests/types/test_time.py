@@ -9,7 +9,8 @@ from cql_values import round_trip
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acsylla_like._native import DecodeError, parse_type
+from acsylla_like._native import parse_type
+from acsylla_like.errors import DecodeError
 from acsylla_like.types import Time
 
 NANOSECONDS = st.integers(0, 86_400_000_000_000 - 1)

@@ -5,7 +5,8 @@ import collections
 import pytest
 from cql_values import round_trip, same
 
-from acsylla_like._native import DecodeError, parse_type
+from acsylla_like._native import parse_type
+from acsylla_like.errors import DecodeError
 
 Pair = collections.namedtuple("Pair", "one other")
 

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import pytest
 from cql_values import USER_TYPES, round_trip, same
 
-from acsylla_like._native import CqlType, DecodeError, parse_type
+from acsylla_like._native import CqlType, parse_type
+from acsylla_like.errors import DecodeError
 from acsylla_like.types import FrozenMap
 
 KEY = ("shop", "address")
@@ -119,6 +120,16 @@ def test_a_registered_class_that_is_not_hashable_cannot_be_a_member() -> None:
     cql_type = address("set<frozen<address>>", address=Address)
     with pytest.raises(DecodeError, match=r"a Address cannot be in a set<frozen<address>>: it is not hashable"):
         cql_type.decode(cql_type.encode([FULL]))
+
+
+def test_a_class_that_refuses_the_fields_is_named() -> None:
+    def refuse(**fields: object) -> None:
+        raise ZeroDivisionError("not today")
+
+    cql_type = address(address=refuse)  # type: ignore[arg-type]
+    with pytest.raises(DecodeError, match=r"refuse at .* does not take the fields of address: not today") as caught:
+        cql_type.decode(cql_type.encode(FULL))
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
 
 def test_fields_added_since_the_bytes_were_written_are_null() -> None:

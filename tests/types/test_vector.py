@@ -11,7 +11,8 @@ from cql_values import ARRAY_CODES, SCALARS, round_trip, same, vector_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acsylla_like._native import DecodeError, parse_type
+from acsylla_like._native import parse_type
+from acsylla_like.errors import DecodeError
 
 FIXED = {"float": 4, "double": 8, "int": 4, "bigint": 8, "timestamp": 8, "uuid": 16, "timeuuid": 16, "boolean": 1}
 
