@@ -209,5 +209,12 @@ def test_macos_on_x86_64_says_that_it_has_no_bundle() -> None:
     assert "system /usr/local/lib/libcassandra.2.dylib" in said
 
 
+@pytest.mark.skipif(MACOS, reason="file names are UTF-8 there")
+def test_a_file_name_that_is_no_utf8_works(whole_driver: Path, tmp_path: Path) -> None:
+    link = os.fsencode(tmp_path) + b"/\xff.so"
+    os.symlink(whole_driver, link)
+    assert run(f"import os\n_driver.load_driver(os.fsdecode({link!r}))\nprint(_native.library_path() is not None)") == "True"
+
+
 def test_an_empty_path_is_refused() -> None:
     assert run("_driver.load_driver('')") == "ValueError: the path of the driver library is empty"

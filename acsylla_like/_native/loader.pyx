@@ -11,7 +11,7 @@ def load_library(str path not None):
     """
     if driver_path().size() != 0:
         raise RuntimeError(f"a driver library is loaded already: {library_path()}")
-    cdef string reason = load_driver(path.encode())
+    cdef string reason = load_driver(path.encode("utf-8", "surrogateescape"))
     if reason.size() != 0:
         raise DriverLoadError(reason.decode("utf-8", "replace"))
 
