@@ -6,6 +6,8 @@ purpose says so: `@pytest.mark.keeps_open("why")`.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import gc
 import os
 import sys
@@ -16,6 +18,9 @@ from pathlib import Path
 
 import pytest
 
+import acsylla_like
+from acsylla_like.testing import ScriptedServer
+
 _SECONDS = 5.0  # threads of a closed session may take a moment
 
 # Pools that cassandra-driver (the oracle) and concurrent.futures grow when they see fit.
@@ -23,6 +28,21 @@ _POOLS = ("ThreadPoolExecutor-", "Task Scheduler", "cassandra_driver_event_loop"
 
 _before = pytest.StashKey[set[str]]()
 _failed = pytest.StashKey[bool]()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _what_the_driver_keeps() -> None:
+    """Lets libuv open the pipe for signals that it keeps from the first session on."""
+
+    async def connect(server: ScriptedServer) -> None:
+        with contextlib.suppress(acsylla_like.DriverLoadError):  # tests of the search for a driver need none
+            async with acsylla_like.connect(server.address, port=server.port):
+                pass
+
+    with ScriptedServer() as server:
+        thread = threading.Thread(target=lambda: asyncio.run(connect(server)))
+        thread.start()
+        thread.join()
 
 
 def _descriptors() -> set[str]:
@@ -91,5 +111,6 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
         if time.monotonic() > deadline:
             pytest.fail("left behind: " + ", ".join(sorted(leaked)), pytrace=False)
         gc.collect()
+        acsylla_like._native.forget_closed_loops()  # a reactor is let go of at the latest when the next one is made
         time.sleep(0.01)
     return result

@@ -46,7 +46,8 @@ def _java_candidates() -> Iterator[Path]:
         if on_path and on_path != "/usr/bin/java":
             yield Path(on_path)
     else:
-        for folder in os.environ.get("ACSYLLA_LIKE_JVM_DIRS", "/usr/lib/jvm").split(os.pathsep):
+        # Where Linux keeps several; the variable lets a test, or a user with another place, name the folders.
+        for folder in os.environ.get("ACSYLLA_LIKE_JVM_FOLDERS", "/usr/lib/jvm").split(os.pathsep):
             yield from sorted(Path(folder).glob("*17*/bin/java"))
 
 

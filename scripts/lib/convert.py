@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 import acsylla_like
+from acsylla_like.types import FrozenMap
 
 
 class CqlType(Protocol):
@@ -106,7 +107,8 @@ def _head(kind: CqlType) -> str:
 def from_file(kind: CqlType, item: Any, hashable: bool = False) -> Any:
     """The value of a CQL type for what a file has: text, or for JSON also numbers, booleans, arrays and objects.
 
-    Collections, tuples and user types are JSON, in a CSV cell too. Raises ValueError or TypeError when it does not fit.
+    Collections, tuples and user types are JSON, in a CSV cell too. `hashable` is for members of sets and keys of maps.
+    Raises ValueError or TypeError when it does not fit.
     """
     if item is None:
         return None
@@ -125,11 +127,12 @@ def from_file(kind: CqlType, item: Any, hashable: bool = False) -> Any:
         if not isinstance(item, dict):
             raise TypeError(f"{kind.name} must be an object")
         fields = dict(zip(kind.field_names, kind.types, strict=True))
-        return {name: from_file(fields[name], element) for name, element in item.items()}
+        named = {name: from_file(fields[name], element, hashable) for name, element in item.items()}
+        return FrozenMap(named) if hashable else named
     if head == "map":
         pairs = item.items() if isinstance(item, dict) else item
-        made = {from_file(kind.types[0], key, True): from_file(kind.types[1], element) for key, element in pairs}
-        return tuple(made.items()) if hashable else made
+        made = {from_file(kind.types[0], key, True): from_file(kind.types[1], element, hashable) for key, element in pairs}
+        return FrozenMap(made) if hashable else made
     if not isinstance(item, list):
         raise TypeError(f"{kind.name} must be an array")
     if head == "tuple":
@@ -140,7 +143,7 @@ def from_file(kind: CqlType, item: Any, hashable: bool = False) -> Any:
     return tuple(elements) if hashable else elements
 
 
-def expected(kind: CqlType, value: Any) -> Any:
+def expected(kind: CqlType, value: Any, hashable: bool = False) -> Any:
     """What the server gives back for a value: CQL has no negative zero, no empty collection, less precise floats."""
     head = _head(kind)
     if value is None:
@@ -154,16 +157,19 @@ def expected(kind: CqlType, value: Any) -> Any:
     if head == "timestamp":
         return _EPOCH + datetime.timedelta(milliseconds=(value - _EPOCH) // datetime.timedelta(milliseconds=1))
     if kind.field_names:
-        return {name: expected(t, value.get(name)) for name, t in zip(kind.field_names, kind.types, strict=True)}
+        fields = zip(kind.field_names, kind.types, strict=True)
+        named = {name: expected(t, value.get(name), hashable) for name, t in fields}
+        return FrozenMap(named) if hashable else named
     if head == "map":
-        return {expected(kind.types[0], key): expected(kind.types[1], item) for key, item in dict(value).items()}
+        made = {expected(kind.types[0], key, True): expected(kind.types[1], item, hashable) for key, item in value.items()}
+        return FrozenMap(made) if hashable else made
     if head == "tuple":
         padded = [*value, *[None] * (len(kind.types) - len(value))]
-        return tuple(expected(t, item) for t, item in zip(kind.types, padded, strict=True))
+        return tuple(expected(t, item, hashable) for t, item in zip(kind.types, padded, strict=True))
     if head == "set":
-        return {expected(kind.types[0], item) for item in value}
+        return frozenset(expected(kind.types[0], item, True) for item in value)
     if head in ("list", "vector"):
-        return [expected(kind.types[0], item) for item in value]
+        return tuple(expected(kind.types[0], item, hashable) for item in value)
     return value
 
 

@@ -61,7 +61,7 @@ class Job:
     rows: list[Row]
     owns_table: bool  # so that every row in it is ours, and what is null needs no tombstone to be so
 
-    def key_of(self, row: Row) -> Hashable:
+    def key_of(self, row: Row | acsylla_like.Row) -> Hashable:
         return tuple(exact(row[i]) for i in self.key)
 
 
@@ -200,25 +200,25 @@ async def write(session: acsylla_like.Session, job: Job) -> None:
     remaining = iter(job.rows)
     began = time.perf_counter()
     with bar() as progress:
-        written = progress.add_task("writing", total=len(job.rows))
+        task = progress.add_task("writing", total=len(job.rows))
+        written = 0
 
         async def worker() -> None:
-            count = 0
+            nonlocal written
             for row in remaining:  # shared: each row goes to whoever asks next
                 await session.execute(job.insert, [UNSET if value is None else value for value in row] if job.owns_table else row)
-                count += 1
-                if count == 16:
-                    progress.advance(written, count)
-                    count = 0
-            progress.advance(written, count)
+                written += 1
+                if written % 500 == 0:
+                    progress.update(task, completed=written)
 
         workers = [asyncio.ensure_future(worker()) for _ in range(min(IN_FLIGHT, len(job.rows)))]
         try:
             await asyncio.gather(*workers)
         finally:
-            for task in workers:
-                task.cancel()
+            for each in workers:
+                each.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
+            progress.update(task, completed=written)
     seconds = time.perf_counter() - began
     say(f"wrote {len(job.rows):,} rows in {seconds:.1f} s, {len(job.rows) / seconds:,.0f} rows/s with {IN_FLIGHT:,} in flight")
 
@@ -249,20 +249,20 @@ async def compare(session: acsylla_like.Session, job: Job) -> int:
             reading += time.perf_counter() - began
             pages += 1
             count += len(rows)
-            for row in rows:
-                key = job.key_of(row)
+            for found in rows:
+                key = job.key_of(found)
                 written = source.get(key)
                 if written is None:
                     others += 1
                     if job.owns_table:
-                        differs(f"{row!r} was never written")
+                        differs(f"{found!r} was never written")
                 elif key in seen:
-                    differs(f"{row!r} came twice")
+                    differs(f"{found!r} came twice")
                 else:
                     seen.add(key)
-                    for name, want, got in zip(job.columns, written, row, strict=True):
+                    for name, want, got in zip(job.columns, written, found, strict=True):
                         if not same(want, got):
-                            differs(f"{name} of {row!r}: wrote {want!r}, read {got!r}")
+                            differs(f"{name} of {found!r}: wrote {want!r}, read {got!r}")
                             break
             progress.advance(task, len(rows))
             began = time.perf_counter()
