@@ -76,7 +76,8 @@ SCALARS: dict[str, st.SearchStrategy[Any]] = {
         duration, st.integers(0, 2**31 - 1), st.integers(0, 2**31 - 1), st.integers(0, 2**63 - 1), st.sampled_from([1, -1])
     ),
     "float": st.floats(allow_nan=True, width=32),
-    "inet": st.ip_addresses(v=4) | st.ip_addresses(v=6),
+    # The server turns IPv4-mapped addresses into IPv4 ones when it reads a collection.
+    "inet": st.ip_addresses(v=4) | st.ip_addresses(v=6).filter(lambda address: getattr(address, "ipv4_mapped", None) is None),
     "int": integers(32),
     "smallint": integers(16),
     "text": TEXTS,

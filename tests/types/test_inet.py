@@ -21,6 +21,13 @@ def test_addresses_come_back(text: str) -> None:
     assert round_trip("inet", text) == value
 
 
+def test_a_mapped_address_stays_one_of_16_bytes() -> None:
+    value = ipaddress.IPv6Address("::ffff:1.2.3.4")
+    decoded = round_trip("inet", value)
+    assert decoded == value
+    assert type(decoded) is ipaddress.IPv6Address
+
+
 def test_a_scope_is_refused_for_it_would_be_lost() -> None:
     with pytest.raises(ValueError, match="expected an IP address without scope"):
         parse_type("inet").encode(ipaddress.IPv6Address("fe80::1%eth0"))
