@@ -294,14 +294,27 @@ def totals(report: Path) -> str:
     return ", ".join(phrases)
 
 
+def with_places(arguments: list[str]) -> list[str]:
+    """Arguments of pytest whose files, named from here or from the repository, are absolute; all tests when none is named."""
+    found = []
+    made = []
+    for argument in arguments:
+        name, colons, rest = argument.partition("::")
+        places = [folder / name for folder in (Path.cwd(), ROOT) if (folder / name).exists()] if name[:1] != "-" else []
+        found += places
+        made.append(str(places[0].resolve()) + colons + rest if places else argument)
+    return made if found else [*made, str(ROOT / "tests")]
+
+
 def run_tests(interpreter: Interpreter, arguments: list[str], variables: dict[str, str]) -> tuple[int, str]:
     python = environment(interpreter, "test")
     report = CACHE / f"report-{interpreter.tag}.xml"
     report.unlink(missing_ok=True)
     say(f"testing on Python {interpreter.name}")
-    # Isolated, so that the package that is installed is tested and not the sources in the current folder.
-    command = [python, "-I", "-m", "pytest", f"--rootdir={ROOT}", f"--junitxml={report}", *arguments]
-    code = run(command, own_group=False, patience=30.0, cwd=ROOT, env={**os.environ, **variables})
+    # Isolated, and from a folder without sources, so that what is installed is tested, in the tests' own processes too.
+    command: list[object] = [python, "-I", "-m", "pytest", "-c", ROOT / "pyproject.toml", f"--rootdir={ROOT}", f"--junitxml={report}"]
+    command += with_places(arguments)
+    code = run(command, own_group=False, patience=30.0, cwd=CACHE, env={**os.environ, **variables})
     return code, totals(report)
 
 
