@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+import acsylla_like
 import acsylla_like.testing
 from acsylla_like.testing import Cassandra, StartFailed
 from acsylla_like.testing.cassandra import _merged
@@ -136,3 +137,56 @@ def test_one_that_was_not_started_says_so():
     with pytest.raises(RuntimeError, match="not started"):
         Cassandra().nodes[0].log()
     assert not Cassandra().nodes[0].is_running
+
+
+async def _write_and_read(session, size: int) -> None:
+    value = os.urandom(1024) * (size // 1024)
+    await session.execute("INSERT INTO ks.big (id, value) VALUES (?, ?)", [1, value], timeout=60.0)
+    row = (await session.execute("SELECT value FROM ks.big WHERE id = ?", [1], timeout=60.0)).single()
+    assert row.value == value
+
+
+async def test_limits_can_be_raised_and_passwords_asked_for():
+    async with Cassandra(heap_mb=700, max_value_mib=20, authentication=True) as server:
+        with pytest.raises(acsylla_like.Error):
+            await acsylla_like.connect(server.contact_points, port=server.port)
+        login = {"username": server.username, "password": server.password}
+        async with acsylla_like.connect(server.contact_points, port=server.port, **login) as session:
+            await session.execute("CREATE KEYSPACE ks WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}")
+            await session.execute("CREATE TABLE ks.big (id int PRIMARY KEY, value blob)")
+            await _write_and_read(session, 20 * 2**20)
+            await session.execute("CREATE ROLE reader WITH PASSWORD = 'x' AND LOGIN = true")
+        async with acsylla_like.connect(server.contact_points, port=server.port, username="reader", password="x") as session:
+            with pytest.raises(acsylla_like.Error, match="no SELECT permission"):
+                await session.execute("SELECT * FROM ks.big")
+
+
+async def test_the_default_limit_is_the_servers_own(server):
+    async with acsylla_like.connect(server.contact_points, port=server.port) as session:
+        await session.execute("CREATE KEYSPACE ks WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}")
+        await session.execute("CREATE TABLE ks.big (id int PRIMARY KEY, value blob)")
+        await _write_and_read(session, 15 * 2**20)
+        with pytest.raises(acsylla_like.Error, match="16777216"):
+            await _write_and_read(session, 17 * 2**20)
+
+
+async def test_three_nodes_in_two_datacenters_know_each_other_when_started():
+    placement = [("dc1", "rack1"), ("dc1", "rack2"), ("dc2", "rack1")]
+    async with Cassandra(nodes=3, heap_mb=400, placement=placement) as server:
+        assert len(set(server.contact_points)) == 3
+        for node in server.nodes:
+            async with acsylla_like.connect(node.address, port=node.port, local_dc=node.datacenter) as session:
+                peers = await session.execute("SELECT peer, data_center, rack FROM system.peers")
+                others = [other for other in server.nodes if other.address != peers.coordinator.address]
+                assert {str(row.peer): (row.data_center, row.rack) for row in peers} == {
+                    other.address: (other.datacenter, other.rack) for other in others
+                }
+        async with acsylla_like.connect(server.contact_points, port=server.port, local_dc="dc1") as session:
+            await session.execute("CREATE KEYSPACE ks WITH replication = {'class': 'NetworkTopologyStrategy', 'dc1': 2, 'dc2': 1}")
+            await session.execute("CREATE TABLE ks.t (id int PRIMARY KEY, v int)")
+            await session.execute("INSERT INTO ks.t (id, v) VALUES (1, 2)", consistency=acsylla_like.Consistency.ALL)
+            await asyncio.to_thread(server.nodes[2].kill)
+            await session.execute("INSERT INTO ks.t (id, v) VALUES (2, 3)", consistency=acsylla_like.Consistency.QUORUM)
+            await asyncio.to_thread(server.nodes[2].start)
+            rows = await session.execute("SELECT v FROM ks.t", consistency=acsylla_like.Consistency.ALL)
+            assert sorted(row.v for row in rows) == [2, 3]
