@@ -232,10 +232,12 @@ cdef class Columns:
     cdef dict index_of                  # name -> index; the first of duplicates
     cdef int _index(self) except -1
     cdef const CassDataType* identity   # the driver's object for the first column: the same while the metadata is the same
+    cdef uint64_t prepares              # the session's when identity was seen
 
 cdef class PreparedVersion:
     cdef PreparedHandle handle
     cdef readonly str text              # what was sent: the user's text, or that with `*` expanded
+    cdef uint64_t session_number        # of the session that prepared it
     cdef readonly tuple parameter_names
     cdef readonly tuple parameter_types # of CqlType
     cdef vector[const CassDataType*] data_types  # borrowed from handle
@@ -286,6 +288,7 @@ cdef class Request:
     cdef bint gathers_pages
     cdef bint idempotent
     cdef bint has_recovered
+    cdef bint has_moved                 # the session's keyspace is not the one that the statement was prepared in
     cdef bint exception_unseen
     cdef double timeout                 # seconds for the whole call; infinity: none
     cdef double started                 # monotonic seconds; 0 before it starts
@@ -372,6 +375,9 @@ cdef class Session:
     cdef object prepared_cache          # OrderedDict: (keyspace, text) -> PreparedStatement
     cdef object seen_schema_version
     cdef double schema_version_seen_at
+    cdef uint64_t schema_changes        # made by this session
+    cdef uint64_t prepares              # texts prepared by this session
+    cdef uint64_t number                # unlike that of any other session of the process
     cdef object opened_at
     cdef object __weakref__
     cdef double effective_timeout(self, Options options) noexcept

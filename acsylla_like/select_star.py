@@ -7,7 +7,9 @@ named the answer has the same ones for ever.
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +18,7 @@ from acsylla_like import errors
 if TYPE_CHECKING:
     from acsylla_like.session import Session
 
-__all__ = ["Star", "columns", "find"]
+__all__ = ["Star", "columns", "find", "first_word", "names_its_keyspaces"]
 
 # Strings, quoted names and comments are one token each, so that a * inside them is none.
 _TOKEN = re.compile(
@@ -35,33 +37,66 @@ _COLUMNS = "SELECT column_name, kind, position FROM {} WHERE keyspace_name = ? A
 
 @dataclass(frozen=True)
 class Star:
-    """A text that selects `*`, with its two halves and its table."""
+    """A text that selects `*` from a table, and where in it they stand."""
 
-    before: str
-    after: str
+    text: str
+    star: tuple[int, int]
+    name: tuple[int, int]
     keyspace: str | None
     table: str
 
-    def expand(self, names: list[str]) -> str:
+    def expand(self, names: list[str], keyspace: str) -> str:
         """The text with these columns in place of `*`."""
-        return self.before + ", ".join('"' + name.replace('"', '""') + '"' for name in names) + self.after
+        return self._replaced(", ".join(map(_quoted, names)), keyspace)
+
+    def qualify(self, keyspace: str) -> str:
+        """The text with the table's keyspace named, so that no USE changes what it means."""
+        return self._replaced("*", keyspace)
+
+    def _replaced(self, columns: str, keyspace: str) -> str:
+        text = self.text
+        table = f"{_quoted(keyspace)}.{_quoted(self.table)}" if self.keyspace is None else text[self.name[0] : self.name[1]]
+        return text[: self.star[0]] + columns + text[self.star[1] : self.name[0]] + table + text[self.name[1] :]
 
 
 def find(text: str) -> Star | None:
     """The `*` that stands for all columns of a table, if the text selects that."""
-    tokens = [match for match in _TOKEN.finditer(text) if match.lastgroup != "skip"]
+    tokens = list(itertools.islice(_tokens(text), 7))
+    if len(tokens) > 1 and _is_word(tokens[1], "DISTINCT"):
+        del tokens[1]
     if len(tokens) < 4 or not _is_word(tokens[0], "SELECT") or tokens[1][0] != "*" or not _is_word(tokens[2], "FROM"):
         return None
     first = _name(tokens[3])
     if first is None:
         return None
-    keyspace, table = None, first
+    keyspace, table, last = None, first, tokens[3]
     if len(tokens) > 5 and tokens[4][0] == ".":
         second = _name(tokens[5])
         if second is None:
             return None
-        keyspace, table = first, second
-    return Star(text[: tokens[1].start()], text[tokens[1].end() :], keyspace, table)
+        keyspace, table, last = first, second, tokens[5]
+    return Star(text, tokens[1].span(), (tokens[3].start(), last.end()), keyspace, table)
+
+
+def first_word(text: str) -> str:
+    """The word that says what a text does, in capitals; empty where there is none."""
+    token = next(_tokens(text), None)
+    return token[0].upper() if token is not None and token.lastgroup == "name" else ""
+
+
+def names_its_keyspaces(text: str) -> bool:
+    """Whether a text means the same tables in every keyspace."""
+    tokens = list(_tokens(text))
+    names = [i + 1 for i, token in enumerate(tokens[:-1]) if token.lastgroup == "name" and token[0].upper() in ("FROM", "INTO", "UPDATE")]
+    return bool(names) and all(i + 1 < len(tokens) and tokens[i + 1][0] == "." for i in names if _name(tokens[i]) is not None)
+
+
+def _tokens(text: str) -> Iterator[re.Match[str]]:
+    return (match for match in _TOKEN.finditer(text) if match.lastgroup != "skip")
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _is_word(token: re.Match[str], word: str) -> bool:
@@ -74,17 +109,18 @@ def _name(token: re.Match[str]) -> str | None:
     return token[0].lower() if token.lastgroup == "name" else None
 
 
-async def columns(session: Session, star: Star, timeout: float) -> list[str] | None:
+async def columns(session: Session, keyspace: str, table: str, timeout: float) -> list[str] | None:
     """The table's columns in the order in which the server gives them for `*`, or None where they cannot be read."""
-    keyspace = star.keyspace or session.keyspace
-    if keyspace is None:
-        return None
     for source in ("system_schema.columns", "system_virtual_schema.columns"):
         try:
-            rows = await session.execute(_COLUMNS.format(source), (keyspace, star.table), timeout=timeout)
+            # What the session's defaults say is for the caller's requests: a page_size of 10 would hide the 11th column.
+            result = await session.execute(
+                _COLUMNS.format(source), (keyspace, table), timeout=timeout, consistency="ONE", tracing=False, page_size=5000
+            )
+            rows = [row async for row in result]
         except (errors.Unauthorized, errors.InvalidQuery):
             continue  # a role without the right, or a server without virtual tables
         if rows:
-            found = sorted((_KIND_ORDER[kind], position, name.encode()) for name, kind, position in rows)
-            return [name.decode() for _, _, name in found]
+            found = sorted((_KIND_ORDER.get(kind, 4), position, name.encode()) for name, kind, position in rows)
+            return None if found[-1][0] == 4 else [name.decode() for _, _, name in found]
     return None

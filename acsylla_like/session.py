@@ -73,32 +73,37 @@ class Session(_native.Session):
         if not isinstance(query, str):
             raise TypeError(f"a text can be prepared, not {type(query).__name__}")
         made = _native.Options(**options) if options else None
-        timeout = options.get("timeout") or self._default_timeout()
-        schema_version = self._schema_version
-        version, has_star = await self._prepare_version(query, timeout)
-        return _native.PreparedStatement._make(query, self.keyspace, version, made, has_star, schema_version)
+        timeout = options.get("timeout") or self.options.timeout_or(self.cluster.request_timeout)
+        schema_version, keyspace = self._schema_version, self.keyspace
+        version, has_star = await self._prepare_version(query, keyspace, timeout)
+        return _native.PreparedStatement._make(query, keyspace, version, made, has_star, schema_version)
 
     prepare = create_prepared
 
-    def _default_timeout(self) -> float:
-        return self.cluster.request_timeout
+    async def _prepare_version(self, text: str, keyspace: str | None, timeout: float) -> tuple[PreparedVersion, bool]:
+        """Prepares a text as it is to be sent, and whether that depends on the table's columns.
 
-    async def _prepare_version(self, text: str, timeout: float) -> tuple[PreparedVersion, bool]:
-        """Prepares a text as it is to be sent, and whether that depends on the table's columns."""
+        `keyspace` is the session's when the statement was first prepared.
+        """
         star = select_star.find(text)
-        if star is None:
-            return await self._prepare_request(text, timeout), False
-        # Prepared as it stands first: the server's own error for a wrong text, and the types of the markers.
-        version = await self._prepare_request(text, timeout)
-        columns = await select_star.columns(self, star, timeout)
-        if columns is None:
-            return self._let_run_unprepared(version, text), True
+        keyspace = keyspace if star is None or star.keyspace is None else star.keyspace
         try:
-            return await self._prepare_request(star.expand(columns), timeout), True
+            if star is None or keyspace is None:
+                return await self._prepare_request(text, timeout), False
+            # Prepared as it stands first: the server's own error for a wrong text, and the types of the markers.
+            version = await self._prepare_request(star.qualify(keyspace), timeout)
+        except errors.Error as error:
+            error.query = text
+            raise
+        columns = await select_star.columns(self, keyspace, star.table, timeout)
+        if columns is None:
+            return self._let_run_unprepared(version, star.qualify(keyspace)), True
+        try:
+            return await self._prepare_request(star.expand(columns, keyspace), timeout), True
         except errors.InvalidQuery:
             # The table changed between reading its columns and preparing: answers shall carry their own metadata until
             # the next change of the schema is seen.
-            return self._let_run_unprepared(version, text), True
+            return self._let_run_unprepared(version, star.qualify(keyspace)), True
 
     async def _prepared_for(self, text: str, timeout: float) -> PreparedStatement:
         """The kept prepared statement for a text; whoever asks first prepares it, and a cancelled one does not stop that."""
@@ -117,7 +122,8 @@ class Session(_native.Session):
     async def _prepare_and_keep(self, key: tuple[str | None, str], text: str) -> PreparedStatement:
         prepared = await self.create_prepared(text)
         cache = self._prepared_cache
-        cache[key] = prepared
+        if self.keyspace == key[0]:  # after a USE meanwhile, who can tell where it was prepared
+            cache[key] = prepared
         while len(cache) > PREPARED_CACHE_SIZE:
             cache.popitem(last=False)
         return prepared
@@ -153,7 +159,7 @@ class Session(_native.Session):
 
     async def _make_new_version(self, prepared: PreparedStatement, timeout: float) -> None:
         schema_version = self._schema_version
-        version, _ = await self._prepare_version(prepared.query, timeout)
+        version, _ = await self._prepare_version(prepared.query, prepared.keyspace, timeout)
         prepared._renew(version, schema_version)
 
     async def _recover(
@@ -170,13 +176,23 @@ class Session(_native.Session):
             entries: list[BatchEntry] = parameters  # type: ignore[assignment]
             for statement in {id(entry): entry for entry, _ in entries if not isinstance(entry, str)}.values():
                 await self._renew_or_raise(statement, deadline.remaining(), error)
-            return await self._batch_request(query, entries, deadline.left_in(options))
+            batch = self._batch_request(query, entries, deadline.left_in(options))
+            batch._has_recovered = True
+            return await batch
         await self._renew_or_raise(query, deadline.remaining(), error)
         request = self._execute_with(query, parameters, deadline.left_in(options))
         request._has_recovered = True
         return await request
 
     async def _renew_or_raise(self, prepared: PreparedStatement, timeout: float, error: errors.Error) -> None:
+        if not prepared.has_star and prepared.keyspace != self.keyspace and not select_star.names_its_keyspaces(prepared.query):
+            # Preparing it here would make it mean a table of another keyspace.
+            moved = errors.ClientError(
+                f"the server has forgotten a statement prepared in keyspace {prepared.keyspace}, and the session is in "
+                f"{self.keyspace} since: prepare it anew, or name the keyspace in its text"
+            )
+            moved.query, moved.code, moved.retryable = prepared.query, error.code, True
+            raise moved from None
         try:
             await self._renew(prepared, timeout)
         except (errors.NoHostsAvailable, errors.ConnectionLost, errors.RequestTimeout):
@@ -196,6 +212,13 @@ class Session(_native.Session):
         result = await request
         self.keyspace = keyspace
         return result
+
+    async def _change_schema(self, request: Request[Result]) -> Result:
+        """DDL: the driver hears of the change a moment after the answer, statements of this session know it at once."""
+        try:
+            return await request
+        finally:
+            self._note_schema_change()
 
     # ---- reading page by page ----
 

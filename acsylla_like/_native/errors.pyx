@@ -25,6 +25,7 @@ cdef extern from *:
     """
     int acsylla_like_sockaddr_text(const sockaddr* address, char* text, int size) nogil
 
+cdef CassError _LIB_UNEXPECTED_RESPONSE = (1 << 24) | 6
 cdef CassError _LIB_NO_HOSTS_AVAILABLE = (1 << 24) | 10
 cdef CassError _LIB_REQUEST_TIMED_OUT = (1 << 24) | 14
 cdef CassError _SERVER_UNPREPARED = (2 << 24) | 0x2500

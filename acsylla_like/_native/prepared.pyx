@@ -7,11 +7,12 @@ cdef class PreparedVersion:
     """One preparation of a text. Replaced as a whole when the schema changes; requests in flight keep theirs."""
 
 
-cdef PreparedVersion prepared_version(const CassPrepared* prepared, str text, dict user_types):
+cdef PreparedVersion prepared_version(const CassPrepared* prepared, str text, Session session):
     """Takes the driver's prepared statement over."""
     cdef PreparedVersion version = PreparedVersion.__new__(PreparedVersion)
     version.handle.reset(prepared)
     version.text = text
+    version.session_number = session.number
     cdef const char* name = NULL
     cdef size_t length = 0
     cdef size_t index = 0
@@ -22,7 +23,7 @@ cdef PreparedVersion prepared_version(const CassPrepared* prepared, str text, di
     while driver.cass_prepared_parameter_name(prepared, index, &name, &length) == CASS_OK:
         data_type = driver.cass_prepared_parameter_data_type(prepared, index)
         names.append(name[:length].decode("utf-8", "replace"))
-        types.append(cql_type_from_driver(data_type, user_types))
+        types.append(cql_type_from_driver(data_type, session.user_types))
         version.data_types.push_back(data_type)
         index += 1
     version.parameter_names = tuple(names)

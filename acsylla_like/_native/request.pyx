@@ -313,15 +313,15 @@ cdef class Request:
         if self.kind == EXECUTE or self.kind == BATCH:
             return self.on_page()
         if self.kind == PREPARE:
-            return self.finish(prepared_version(
-                driver.cass_future_get_prepared(self.future.get()), self.query, self.session.user_types))
+            self.session.prepares += 1
+            return self.finish(prepared_version(driver.cass_future_get_prepared(self.future.get()), self.query, self.session))
         if self.kind == CONNECT:
             self.session.is_open = True
             return self.finish(self.session)
         return self.finish(None)
 
     cdef int on_page(self) except -1:
-        cdef Page page = new_page(self.future.get(), self.version, self.session.user_types)
+        cdef Page page = new_page(self.future.get(), self.version, self.session)
         cdef double remaining
         if not self.gathers_pages or not driver.cass_result_has_more_pages(page.result.get()):
             return self.finish(new_result(self, page))
@@ -339,6 +339,8 @@ cdef class Request:
     cdef int on_error(self, CassError code) except -1:
         cdef bint is_early = monotonic() - self.started < self.timeout - max(0.005, 0.05 * self.timeout)
         error = error_of_future(self.future.get(), code, self.query, self.idempotent)
+        if self.version is not None:
+            self.version.columns = None  # see columns_of
         if code == _LIB_REQUEST_TIMED_OUT and (isinf(self.timeout) or is_early) and self.kind != CLOSE:
             # The driver reports every request of a connection that broke as timed out.
             lost = _errors.ConnectionLost("the connection was lost while the request was in flight")
@@ -353,7 +355,8 @@ cdef class Request:
     cdef bint _can_recover(self, CassError code) noexcept:
         """A prepared statement that a node no longer knows is prepared anew by the driver itself; where that fails it says
         only that no host is available (2.16.2, PrepareHostHandler)."""
-        if self.has_recovered or (code != _LIB_NO_HOSTS_AVAILABLE and code != _SERVER_UNPREPARED):
+        if self.has_recovered or (code != _LIB_NO_HOSTS_AVAILABLE and code != _SERVER_UNPREPARED and
+                                  (code != _LIB_UNEXPECTED_RESPONSE or not self.has_moved)):
             return False
         return self.version is not None or self.kind == BATCH
 

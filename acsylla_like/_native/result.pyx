@@ -42,8 +42,13 @@ class Column:
         return hash((self.name, str(self.type)))
 
 
-cdef Columns columns_of(const CassResult* result, PreparedVersion version, dict user_types):
-    """The columns of a result; those of a prepared statement's last result where the metadata is the same object."""
+cdef Columns columns_of(const CassResult* result, PreparedVersion version, Session session):
+    """The columns of a result; those of a prepared statement's last result where the metadata is the same object.
+
+    The driver's object for the first column stands for the metadata. It lives as long as the driver's entry for the
+    statement, which is replaced only when the statement is prepared again: by us, which `prepares` counts, or by the driver
+    on the way of an execution, which then brings the new object or fails (and clears `version.columns`).
+    """
     cdef size_t count = driver.cass_result_column_count(result)
     cdef const CassDataType* identity = driver.cass_result_column_data_type(result, 0) if count != 0 else NULL
     cdef const char* name = NULL
@@ -51,18 +56,20 @@ cdef Columns columns_of(const CassResult* result, PreparedVersion version, dict 
     cdef size_t i
     cdef Columns columns
     if version is not None and version.columns is not None and identity != NULL and \
-            version.columns.identity == identity and <size_t>len(version.columns.names) == count:
+            version.columns.identity == identity and version.columns.prepares == session.prepares and \
+            version.session_number == session.number and <size_t>len(version.columns.names) == count:
         return version.columns
     names = []
     types = []
     for i in range(count):
         check(driver.cass_result_column_name(result, i, &name, &length), "the name of a column")
         names.append(_sys.intern(name[:length].decode("utf-8", "replace")))
-        types.append(cql_type_from_driver(driver.cass_result_column_data_type(result, i), user_types))
+        types.append(cql_type_from_driver(driver.cass_result_column_data_type(result, i), session.user_types))
     columns = Columns(names, types)
-    # Only a prepared statement keeps its metadata alive, and with it the address that stands for it.
-    if version is not None and not version.runs_unprepared:
+    # Another session's answers bring metadata of their own, whose address says nothing.
+    if version is not None and not version.runs_unprepared and version.session_number == session.number:
         columns.identity = identity
+        columns.prepares = session.prepares
         version.columns = columns
     return columns
 
@@ -98,12 +105,12 @@ cdef class Page:
         return new_row(columns, tuple(values))
 
 
-cdef Page new_page(CassFuture* future, PreparedVersion version, dict user_types):
+cdef Page new_page(CassFuture* future, PreparedVersion version, Session session):
     cdef Page page = Page.__new__(Page)
     page.result.reset(driver.cass_future_get_result(future))
     if page.result.get() == NULL:
         raise _errors.ProtocolError("the server's answer is no result")
-    page.columns = columns_of(page.result.get(), version, user_types)
+    page.columns = columns_of(page.result.get(), version, session)
     page.row_count = driver.cass_result_row_count(page.result.get())
     return page
 

@@ -2,25 +2,53 @@
 
 import atexit as _atexit
 import functools as _functools
+import itertools as _itertools
 import re as _re
 from collections import OrderedDict as _OrderedDict
 
 _USE = _re.compile(r'\s*USE\s+(?:"((?:[^"]|"")+)"|(\w+))\s*;?\s*', _re.IGNORECASE)
+_session_numbers = _itertools.count(1)
+
+# The usual case: nothing that needs another look.
+_STARTS_WITH_DATA = _re.compile(r"(?:SELECT|INSERT|UPDATE|DELETE|BEGIN)\b", _re.IGNORECASE)
+_COMMENT = _re.compile(r"('(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|\$\$.*?\$\$)|--[^\n]*|//[^\n]*|/\*.*?\*/", _re.DOTALL)
 _QUOTED = _re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|\$\$.*?\$\$|--[^\n]*|//[^\n]*|/\*.*?\*/", _re.DOTALL)
+_MARKER = _re.compile(r"\?|:\s*\w|:\s*\"")
 _PERCENT_MARKER = _re.compile(r"%s|%\(\w+\)s")
 _PLAIN_NAME = _re.compile(r"[a-z][a-z0-9_]*")
 
 # Seconds for which the number of schema changes that the driver has seen is not asked again.
-cdef double _SCHEMA_VERSION_AGE = 0.1
+cdef double _SCHEMA_VERSION_AGE = 0.02
 # How long (milliseconds) the interpreter's exit waits for sessions that were left open.
 cdef unsigned _EXIT_WAIT = 2000
 
 
 cdef int refuse_percent_markers(str query, object parameters) except -1:
     """cassandra-driver's markers would reach the server as a syntax error far from its cause."""
-    if parameters and "%" in query and _PERCENT_MARKER.search(_QUOTED.sub("", query)):
-        raise ValueError(f"markers are ? and :name here, not %s: {_errors.shorten(query, 80)!r}")
+    if parameters and "%" in query:
+        bare = _QUOTED.sub("", query)
+        if _PERCENT_MARKER.search(bare) and not _MARKER.search(bare):  # a % s may be arithmetic
+            raise ValueError(f"markers are ? and :name here, not %s: {_errors.shorten(query, 80)!r}")
     return 0
+
+
+cdef int refuse_values(str query) except -1:
+    """Only statements on data take values; preparing others would change the schema or the keyspace behind the session."""
+    if _STARTS_WITH_DATA.match(query):
+        return 0
+    word = _first_word(query)
+    if word not in ("SELECT", "INSERT", "UPDATE", "DELETE", "BEGIN"):
+        raise ValueError(f"{word or 'this text'} takes no values: {_errors.shorten(query, 80)!r}")
+    return 0
+
+
+def _first_word(query):
+    from acsylla_like.select_star import first_word
+    return first_word(query)
+
+
+def _without_comment(match):
+    return match[1] or " "
 
 
 cdef bytes quoted_keyspace(str keyspace):
@@ -45,6 +73,7 @@ cdef class Session:
         self.prepared_cache = _OrderedDict()
         self.idle_waiters = []
         self.opened_at = opened_at
+        self.number = next(_session_numbers)
         if not self.owner.create():
             raise MemoryError("the driver could not make a session")
 
@@ -145,6 +174,7 @@ cdef class Session:
             request.cold = _functools.partial(self._execute_renewed, prepared, values, request.options)
             return 0
         request.version = version
+        request.has_moved = prepared.keyspace != self.keyspace
         request.statement.reset(new_statement(version))
         bind_values(request.statement.get(), version, values)
         return self.complete_statement(request)
@@ -154,6 +184,7 @@ cdef class Session:
             parameters = frozen_parameters(query, parameters)
         if parameters:
             refuse_percent_markers(query, parameters)
+            refuse_values(query)
             prepared = self.prepared_cache.get((self.keyspace, query))
             if prepared is not None:
                 self.prepared_cache.move_to_end((self.keyspace, query))
@@ -161,17 +192,25 @@ cdef class Session:
                 return self.build_prepared(request, <PreparedStatement>prepared, parameters)
             request.cold = _functools.partial(self._execute_text, query, parameters, request.options)
             return 0
-        if query[:8].lstrip()[:3].upper() == "USE":
-            match = _USE.fullmatch(query)
-            if match is not None and request.session is self and not request.has_recovered:
-                keyspace = match[1].replace('""', '"') if match[1] else match[2].lower()
-                request.cold = _functools.partial(self._execute_use, query, keyspace, request.options)
+        if not _STARTS_WITH_DATA.match(query):
+            word = _first_word(query)
+            if word == "USE":
+                match = _USE.fullmatch(_COMMENT.sub(_without_comment, query))
+                if match is not None:
+                    keyspace = match[1].replace('""', '"') if match[1] else match[2].lower()
+                    request.cold = _functools.partial(self._execute_use, query, keyspace, request.options)
+                    return 0
+            elif word in ("ALTER", "CREATE", "DROP"):
+                request.cold = _functools.partial(self._execute_schema_change, query, request.options)
                 return 0
         request.statement.reset(new_text_statement(query))
         return self.complete_statement(request)
 
     def _execute_use(self, str query not None, keyspace, Options options not None):
         return self._use(self._plain_request(query, options), keyspace)
+
+    def _execute_schema_change(self, str query not None, Options options not None):
+        return self._change_schema(self._plain_request(query, options))
 
     def _plain_request(self, str query not None, Options options not None):
         """A request that sends the text as it is, without values."""
@@ -209,7 +248,7 @@ cdef class Session:
     def _batch_request(self, Batch batch not None, list entries not None, Options options not None):
         """A request for a batch whose texts with values have been prepared."""
         cdef Request request = new_request(self, BATCH, batch, options)
-        request.has_recovered = True
+        request.parameters = entries
         request.batch.reset(new_batch(batch, entries, options))
         return request
 
@@ -237,12 +276,15 @@ cdef class Session:
     def _schema_version(self):
         return self.schema_version()
 
+    def _note_schema_change(self):
+        self.schema_changes += 1
+
     cdef object schema_version(self):
-        """A number that grows with each schema change that the driver has seen."""
+        """A number that grows with each schema change that the driver has seen or this session has made."""
         cdef const CassSchemaMeta* schema
         cdef double now = monotonic()
         if now < self.schema_version_seen_at + _SCHEMA_VERSION_AGE and self.seen_schema_version is not None:
-            return self.seen_schema_version
+            return self.seen_schema_version + self.schema_changes
         self.schema_version_seen_at = now
         if driver.cass_session_get_schema_meta == NULL or driver.cass_schema_meta_snapshot_version == NULL or \
                 driver.cass_schema_meta_free == NULL:
@@ -251,7 +293,7 @@ cdef class Session:
             schema = driver.cass_session_get_schema_meta(self.owner.get())
             self.seen_schema_version = driver.cass_schema_meta_snapshot_version(schema)
             driver.cass_schema_meta_free(schema)
-        return self.seen_schema_version
+        return self.seen_schema_version + self.schema_changes
 
     # ---- opening and closing ----
 
