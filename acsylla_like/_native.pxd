@@ -229,6 +229,7 @@ cdef class Options:
 cdef class Columns:
     cdef readonly tuple names
     cdef readonly tuple types           # of CqlType
+    cdef bint holds_no_containers       # no value of these types can be part of a reference cycle
     cdef dict index_of                  # name -> index; the first of duplicates
     cdef int _index(self) except -1
     cdef const CassDataType* identity   # the driver's object for the first column: the same while the metadata is the same
@@ -327,12 +328,18 @@ cdef class Request:
     cdef object timeout_error(self)
 
 cdef class Page:
-    cdef IteratorHandle iterator        # goes before the result it walks
     cdef ResultHandle result
     cdef Columns columns
     cdef Py_ssize_t row_count
-    cdef Py_ssize_t decoded
-    cdef object decode_row(self)
+    cdef Row decode_row(self, CassIterator* iterator, Py_ssize_t index)
+
+cdef class RowReader:
+    cdef IteratorHandle iterator        # of the current page; goes before the pages, which own what it walks
+    cdef list pages
+    cdef Py_ssize_t next_page
+    cdef Page page
+    cdef Py_ssize_t next_row            # within the page
+    cdef Row read(self)
 
 cdef class Row:
     cdef tuple row_values
@@ -340,9 +347,10 @@ cdef class Row:
 
 cdef class Result:
     cdef FutureHandle future            # of the last page: coordinator, tracing id and payload are read when asked for
-    cdef list decoded_rows
-    cdef list pages                     # not wholly decoded yet
+    cdef list pages
     cdef Py_ssize_t row_count
+    cdef list decoded_rows              # the first ones, of those that were asked for by index
+    cdef RowReader reader               # decodes the next of these
     cdef Columns result_columns
     cdef readonly bint has_more_pages
     cdef readonly object paging_state

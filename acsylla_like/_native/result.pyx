@@ -2,6 +2,13 @@
 
 from collections.abc import Sequence as _Sequence
 
+cimport cython
+from cpython.ref cimport Py_INCREF
+from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_New, PyTuple_SET_ITEM
+
+cdef extern from "Python.h":
+    void PyObject_GC_UnTrack(void* tracked)
+
 
 @cython.final
 cdef class Columns:
@@ -10,6 +17,7 @@ cdef class Columns:
     def __init__(self, names, types):
         self.names = tuple(names)
         self.types = tuple(types)
+        self.holds_no_containers = all([type(cql_type) is CqlType and not (<CqlType>cql_type).types for cql_type in types])
         self._index()
 
     cdef int _index(self) except -1:
@@ -77,32 +85,56 @@ cdef Columns columns_of(const CassResult* result, PreparedVersion version, Sessi
 @cython.final
 @cython.freelist(64)
 cdef class Page:
-    """One answer of the server, decoded row by row."""
+    """One answer of the server."""
 
-    cdef object decode_row(self):
-        """The next row. Raises DecodeError where the answer ends before its last row."""
+    cdef Row decode_row(self, CassIterator* iterator, Py_ssize_t index):
+        """The next row of `iterator`, its `index`th. Raises DecodeError where the answer ends before its last row."""
         cdef Columns columns = self.columns
-        cdef Py_ssize_t count = len(columns.types)
+        cdef tuple types = columns.types
+        cdef Py_ssize_t count = len(types)
         cdef Py_ssize_t i
         cdef const CassRow* row
         cdef const CassValue* value
-        if self.iterator.get() == NULL:
-            self.iterator.reset(driver.cass_iterator_from_result(self.result.get()))
-        if not driver.cass_iterator_next(self.iterator.get()):
-            raise _errors.DecodeError(
-                f"the answer ends in row {self.decoded} of {self.row_count}: it was truncated on its way")
-        row = driver.cass_iterator_get_row(self.iterator.get())
-        values = []
-        for i in range(count):
-            value = driver.cass_row_get_column(row, i)
-            if value == NULL:
-                raise _errors.DecodeError(f"row {self.decoded} has no column {columns.names[i]!r}")
-            try:
-                values.append(decode_column(<CqlType>columns.types[i], value))
-            except _errors.DecodeError as error:
-                raise _errors.DecodeError(f"row {self.decoded}, column {columns.names[i]!r}: {error}") from None
-        self.decoded += 1
-        return new_row(columns, tuple(values))
+        cdef object decoded
+        if not driver.cass_iterator_next(iterator):
+            raise _errors.DecodeError(f"the answer ends in row {index} of {self.row_count}: it was truncated on its way")
+        row = driver.cass_iterator_get_row(iterator)
+        cdef tuple values = PyTuple_New(count)
+        try:
+            for i in range(count):
+                value = driver.cass_row_get_column(row, i)
+                if value == NULL:
+                    raise _errors.DecodeError("it is missing")
+                decoded = decode_column(<CqlType>PyTuple_GET_ITEM(types, i), value)
+                Py_INCREF(decoded)
+                PyTuple_SET_ITEM(values, i, decoded)
+        except _errors.DecodeError as error:
+            raise _errors.DecodeError(f"row {index}, column {columns.names[i]!r}: {error}") from None
+        return new_row(columns, values)
+
+
+@cython.final
+cdef class RowReader:
+    """Decodes the rows of some pages, from the first on; each reader walks them by itself."""
+
+    cdef Row read(self):
+        """The next row, or None after the last."""
+        while self.page is None or self.next_row == self.page.row_count:
+            if self.next_page == len(self.pages):
+                return None
+            self.page = <Page>self.pages[self.next_page]
+            self.next_page += 1
+            self.next_row = 0
+            self.iterator.reset(driver.cass_iterator_from_result(self.page.result.get()))
+        cdef Row row = self.page.decode_row(self.iterator.get(), self.next_row)
+        self.next_row += 1
+        return row
+
+
+cdef RowReader new_reader(list pages):
+    cdef RowReader reader = RowReader.__new__(RowReader)
+    reader.pages = pages
+    return reader
 
 
 cdef Page new_page(CassFuture* future, PreparedVersion version, Session session):
@@ -203,6 +235,10 @@ cdef inline Row new_row(Columns columns, tuple values):
     cdef Row row = Row.__new__(Row)
     row.row_columns = columns
     row.row_values = values
+    if columns.holds_no_containers:
+        # No cycle can go through it: thousands of rows need not be walked by the garbage collector again and again.
+        PyObject_GC_UnTrack(<void*>values)
+        PyObject_GC_UnTrack(<void*>row)
     return row
 
 
@@ -237,16 +273,11 @@ cdef class Result:
         self.pages = []
 
     cdef int decode_until(self, Py_ssize_t count) except -1:
-        """Decodes so that at least `count` rows are there; a page that is done is freed."""
-        cdef Page page
+        """Decodes so that the first `count` rows can be taken by index."""
+        if self.reader is None:
+            self.reader = new_reader(self.pages)
         while len(self.decoded_rows) < count:
-            page = <Page>self.pages[0]
-            if page.decoded == page.row_count:
-                del self.pages[0]
-                continue
-            self.decoded_rows.append(page.decode_row())
-        if self.pages and (<Page>self.pages[0]).decoded == (<Page>self.pages[0]).row_count:
-            del self.pages[0]
+            self.decoded_rows.append(self.reader.read())
         return 0
 
     def __len__(self):
@@ -368,27 +399,26 @@ _Sequence.register(Result)
 cdef class ResultIterator:
     """Walks the rows of a Result; several may walk it at once."""
 
-    cdef Result result
-    cdef Py_ssize_t index
+    cdef RowReader reader
+    cdef Py_ssize_t left
 
     def __init__(self, Result result not None):
-        self.result = result
+        self.reader = new_reader(result.pages)
+        self.left = result.row_count
 
     def __iter__(self):
         return self
 
     def __next__(self):
-        if self.result is None or self.index >= self.result.row_count:
-            self.result = None
+        cdef Row row = None if self.reader is None else self.reader.read()
+        if row is None:
+            self.reader = None
             raise StopIteration
-        if self.index >= len(self.result.decoded_rows):
-            self.result.decode_until(self.index + 1)
-        row = self.result.decoded_rows[self.index]
-        self.index += 1
+        self.left -= 1
         return row
 
     def __length_hint__(self):
-        return 0 if self.result is None else self.result.row_count - self.index
+        return self.left
 
 
 cdef Result new_result(Request request, Page last):
