@@ -182,7 +182,7 @@ cdef class Request:
         if self.delegate is not None:
             self.delegate.cancel(msg) if msg is not None else self.delegate.cancel()
             self.delegate = None
-        if was_sent:
+        if was_sent and not self.loop.is_closed():
             self.schedule_callbacks()
         return True
 
@@ -404,8 +404,6 @@ cdef class Request:
         if callback is None:
             return 0
         self.callback = self.callback_context = self.more_callbacks = None
-        if self.loop.is_closed():
-            return 0
         self.loop.call_soon(callback, self, context=context)
         if more is not None:
             for callback, context in more:

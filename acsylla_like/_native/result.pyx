@@ -31,6 +31,9 @@ cdef class Columns:
         return (Columns, (self.names, tuple([str(column_type) for column_type in self.types])))
 
 
+cdef Columns _NO_COLUMNS = Columns((), ())
+
+
 class Column:
     """A column of a result: `.name` and `.type` (a CqlType; its str is the CQL type)."""
 
@@ -67,6 +70,8 @@ cdef Columns columns_of(const CassResult* result, PreparedVersion version, Sessi
             version.columns.identity == identity and version.columns.prepares == session.prepares and \
             version.session_number == session.number and <size_t>len(version.columns.names) == count:
         return version.columns
+    if count == 0:
+        return _NO_COLUMNS
     names = []
     types = []
     for i in range(count):
@@ -268,14 +273,11 @@ cdef class Result:
     was given. `async for` goes on through later pages.
     """
 
-    def __cinit__(self):
-        self.decoded_rows = []
-        self.pages = []
-
     cdef int decode_until(self, Py_ssize_t count) except -1:
         """Decodes so that the first `count` rows can be taken by index."""
         if self.reader is None:
             self.reader = new_reader(self.pages)
+            self.decoded_rows = []
         while len(self.decoded_rows) < count:
             self.decoded_rows.append(self.reader.read())
         return 0
@@ -286,8 +288,7 @@ cdef class Result:
     def __getitem__(self, key):
         cdef Py_ssize_t index
         if isinstance(key, slice):
-            self.decode_until(self.row_count)
-            return self.decoded_rows[key]
+            return self.all()[key]
         index = key
         if index < 0:
             index += self.row_count
@@ -315,8 +316,7 @@ cdef class Result:
 
     def all(self):
         """The rows as a list."""
-        self.decode_until(self.row_count)
-        return list(self.decoded_rows)
+        return list(self)
 
     def first(self):
         """The first row, or None."""
@@ -403,8 +403,9 @@ cdef class ResultIterator:
     cdef Py_ssize_t left
 
     def __init__(self, Result result not None):
-        self.reader = new_reader(result.pages)
-        self.left = result.row_count
+        if result.row_count != 0:
+            self.reader = new_reader(result.pages)
+            self.left = result.row_count
 
     def __iter__(self):
         return self
