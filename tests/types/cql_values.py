@@ -115,6 +115,11 @@ def hashable(value: Any) -> Any:
     return value
 
 
+def without_nan(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Members and keys that are equal to themselves."""
+    return values.filter(lambda value: "nan" not in repr(value))
+
+
 def nested(value: Any) -> Any:
     """The form that a value takes inside another: sets are frozen."""
     return frozenset(value) if isinstance(value, set) else value
@@ -127,12 +132,12 @@ def _lists(inner: tuple[str, st.SearchStrategy[Any]]) -> tuple[str, st.SearchStr
 
 def _sets(inner: tuple[str, st.SearchStrategy[Any]]) -> tuple[str, st.SearchStrategy[Any]]:
     text, values = inner
-    return f"set<{text}>", st.lists(values.map(hashable).filter(lambda value: value == value), max_size=4).map(set)
+    return f"set<{text}>", st.lists(without_nan(values.map(hashable)), max_size=4).map(set)
 
 
 def _maps(pair: tuple[tuple[str, st.SearchStrategy[Any]], tuple[str, st.SearchStrategy[Any]]]) -> tuple[str, st.SearchStrategy[Any]]:
     (key_text, keys), (value_text, values) = pair
-    keys = keys.map(hashable).filter(lambda value: value == value)
+    keys = without_nan(keys.map(hashable))
     return f"map<{key_text}, {value_text}>", st.dictionaries(keys, values.map(nested), max_size=4)
 
 
