@@ -208,7 +208,7 @@ cdef class Options:
     cdef double timeout                 # seconds; NaN: not given
     cdef int64_t consistency            # -1: not given, as below
     cdef int64_t serial_consistency
-    cdef int page_size                  # rows; 0: not given
+    cdef readonly int page_size         # rows; 0: not given
     cdef readonly bytes paging_state
     cdef bint has_timestamp
     cdef int64_t timestamp              # microseconds since 1970

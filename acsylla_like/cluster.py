@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, TypedDict
 
 from acsylla_like import _native
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from acsylla_like.policies import Consistency
     from acsylla_like.statement import RequestOptions
 
-__all__ = ["Cluster", "ClusterOptions", "connect", "create_cluster"]
+__all__ = ["Cluster", "ClusterOptions", "ConnectOptions", "connect", "create_cluster"]
 
 
 class ClusterOptions(TypedDict, total=False):
@@ -49,6 +49,20 @@ class ClusterOptions(TypedDict, total=False):
     application_version: str | None
 
 
+class ConnectOptions(ClusterOptions, total=False):
+    """The options of `connect`: the cluster's, and defaults for each request of the session (see `RequestOptions`)."""
+
+    timeout: float | None
+    idempotent: bool | None
+    tracing: bool | None
+    execution_profile: str | None
+    custom_payload: Mapping[str, bytes] | None
+
+
+# Of the options of `connect`, those that are the session's defaults.
+_REQUEST_DEFAULTS = ("timeout", "idempotent", "tracing", "execution_profile", "custom_payload")
+
+
 class Cluster(_native.Cluster):
     """A cluster to open sessions to; made by `create_cluster`."""
 
@@ -75,14 +89,15 @@ def create_cluster(contact_points: str | Iterable[str], **options: Unpack[Cluste
     return Cluster(contact_points, **options)
 
 
-def connect(contact_points: str | Iterable[str], **options: Unpack[ClusterOptions]) -> Connecting:
+def connect(contact_points: str | Iterable[str], **options: Unpack[ConnectOptions]) -> Connecting:
     """A cluster and a session to it in one: `session = await connect(…)`, or `async with connect(…) as session`.
 
-    The options are those of `create_cluster`; raises what that and `Cluster.create_session` raise.
+    The options are those of `create_cluster` and of `Cluster.create_session`; raises what these raise.
     """
-    cluster = create_cluster(contact_points, **options)
+    defaults: RequestOptions = {name: options.pop(name) for name in _REQUEST_DEFAULTS if name in options}  # type: ignore[misc, assignment]
+    cluster = create_cluster(contact_points, **options)  # type: ignore[misc]
 
     def open_session() -> Generator[object, None, Session]:
-        return cluster.create_session().__await__()
+        return cluster.create_session(**defaults).__await__()
 
     return Connecting(open_session)

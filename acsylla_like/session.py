@@ -233,8 +233,9 @@ class Session(_native.Session):
         `timeout` is for each page. The options are those of `execute`.
         """
         made = _native.Options(**options)
-        if options.get("page_size") is None:
-            made = made.with_changes(page_size=self.cluster.page_size)
+        if not made.page_size:
+            of_query = 0 if isinstance(query, str) else query.options.page_size
+            made = made.with_changes(page_size=of_query or self.options.page_size or self.cluster.page_size)
         return Stream(self, query, parameters, made)
 
     # ---- closing ----
