@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, TypedDict
 
-from acsylla_like import _native
+from acsylla_like import _native, errors
 from acsylla_like.session import Connecting, Session
 
 if TYPE_CHECKING:
@@ -75,6 +75,10 @@ class Cluster(_native.Cluster):
         session = Session(self, keyspace=keyspace, options=_native.Options(**defaults) if defaults else None)
         try:
             await session._connect_request()
+        except errors.ClientError as error:
+            session._release()
+            error.args = (f"{error.args[0]}: {', '.join(self.contact_points)}, port {self.port}",)
+            raise
         except BaseException:
             session._release()
             raise

@@ -11,6 +11,7 @@ _session_numbers = _itertools.count(1)
 
 # The usual case: nothing that needs another look.
 _STARTS_WITH_DATA = _re.compile(r"(?:SELECT|INSERT|UPDATE|DELETE|BEGIN)\b", _re.IGNORECASE)
+_TAKES_NO_VALUES = frozenset(("ALTER", "CREATE", "DESC", "DESCRIBE", "DROP", "GRANT", "LIST", "REVOKE", "TRUNCATE", "USE"))
 _COMMENT = _re.compile(r"('(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|\$\$.*?\$\$)|--[^\n]*|//[^\n]*|/\*.*?\*/", _re.DOTALL)
 _QUOTED = _re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|\$\$.*?\$\$|--[^\n]*|//[^\n]*|/\*.*?\*/", _re.DOTALL)
 _MARKER = _re.compile(r"\?|:\s*\w|:\s*\"")
@@ -33,12 +34,11 @@ cdef int refuse_percent_markers(str query, object parameters) except -1:
 
 
 cdef int refuse_values(str query) except -1:
-    """Only statements on data take values; preparing others would change the schema or the keyspace behind the session."""
-    if _STARTS_WITH_DATA.match(query):
-        return 0
-    word = _first_word(query)
-    if word not in ("SELECT", "INSERT", "UPDATE", "DELETE", "BEGIN"):
-        raise ValueError(f"{word or 'this text'} takes no values: {_errors.shorten(query, 80)!r}")
+    """Only statements on data take values; prepared, the others would change the schema or the keyspace behind the session."""
+    if not _STARTS_WITH_DATA.match(query):
+        word = _first_word(query)
+        if word in _TAKES_NO_VALUES:
+            raise ValueError(f"{word} takes no values: {_errors.shorten(query, 80)!r}")
     return 0
 
 
@@ -224,6 +224,8 @@ cdef class Session:
         cdef CassStatement* statement = request.statement.get()
         if options is not _NO_OPTIONS:
             options.apply_to_statement(statement)
+        # Always: a bound statement inherits the timeout that its preparation had.
+        driver.cass_statement_set_request_timeout(statement, driver_milliseconds(request.timeout))
         if options.page_size:
             driver.cass_statement_set_paging_size(statement, options.page_size)
         else:
@@ -258,6 +260,7 @@ cdef class Session:
         """Has the cluster parse a text; awaits to a PreparedVersion."""
         cdef Request request = new_request(self, PREPARE, text, _NO_OPTIONS)
         request.timeout = timeout
+        request.idempotent = True  # for the error's `.retryable`; the driver hands its own flag down to the bound statements
         request.statement.reset(new_text_statement(text))
         driver.cass_statement_set_request_timeout(request.statement.get(), driver_milliseconds(timeout))
         return request

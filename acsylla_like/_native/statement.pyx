@@ -167,8 +167,6 @@ cdef class Options:
         return 0
 
     cdef int apply_to_statement(self, CassStatement* statement) except -1:
-        if not isnan(self.timeout):
-            driver.cass_statement_set_request_timeout(statement, driver_milliseconds(self.timeout))
         if self.consistency >= 0:
             driver.cass_statement_set_consistency(statement, <CassConsistency>self.consistency)
         if self.serial_consistency >= 0:
