@@ -5,7 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
-#include <deque>
+#include <list>
 #include <mutex>
 #include <new>
 #include <system_error>
@@ -25,7 +25,7 @@ struct Registry {
   std::mutex mutex;
   std::condition_variable all_freed;
   SessionOwner* live = nullptr;
-  std::deque<Dropped> dropped;
+  std::list<Dropped> dropped;
   unsigned being_freed = 0;
   bool thread_runs = false;
 };
@@ -47,17 +47,23 @@ void after_fork_in_child() {
 void free_dropped_sessions() {
   Registry& all = registry();
   std::unique_lock<std::mutex> lock(all.mutex);
+  std::size_t undecided = 0;  // in a row
   while (!all.dropped.empty()) {
-    Dropped next = std::move(all.dropped.front());
-    all.dropped.pop_front();
+    std::list<Dropped> taken;  // moved from list to list, which takes no memory that could be lacking
+    taken.splice(taken.begin(), all.dropped, all.dropped.begin());
+    Dropped& next = taken.front();
+    const bool is_last = undecided >= all.dropped.size();
     lock.unlock();
-    if (next.connecting != nullptr) {
-      // Freeing a session while it connects never returns.
-      constexpr std::uint64_t one_second = 1000000;
-      while (driver.cass_future_wait_timed(next.connecting.get(), one_second) == 0) {
-      }
-      next.connecting.reset();
+    // Freeing a session while it connects never returns. Those whose connect is decided do not wait for the others.
+    constexpr std::uint64_t moment = 20000;  // microseconds
+    if (next.connecting != nullptr && driver.cass_future_wait_timed(next.connecting.get(), is_last ? moment : 0) == 0) {
+      ++undecided;
+      lock.lock();
+      all.dropped.splice(all.dropped.end(), taken);
+      continue;
     }
+    undecided = 0;
+    next.connecting.reset();
     driver.cass_session_free(next.session);
     lock.lock();
     if (--all.being_freed == 0) all.all_freed.notify_all();
@@ -72,6 +78,7 @@ unsigned fork_generation() noexcept { return generation.load(std::memory_order_r
 bool SessionOwner::create() {
   static const int registered = pthread_atfork(nullptr, nullptr, after_fork_in_child);
   (void)registered;
+  if (session_ != nullptr) return false;
   session_ = driver.cass_session_new();
   if (session_ == nullptr) return false;
   fork_generation_ = fork_generation();

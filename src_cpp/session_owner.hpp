@@ -14,11 +14,13 @@ class SessionOwner {
   SessionOwner(const SessionOwner&) = delete;
   SessionOwner& operator=(const SessionOwner&) = delete;
 
-  /// Makes the session. Returns false when the driver cannot.
+  /// Makes the session, once. Returns false when the driver cannot.
   bool create();
   CassSession* get() const noexcept { return session_; }
   /// The future of cass_session_connect: kept until the session is freed, and owned here.
   void set_connecting(CassFuture* connecting) noexcept { connecting_.reset(connecting); }
+  /// Whether set_connecting() was called: a session connects once.
+  bool was_connected() const noexcept { return connecting_ != nullptr; }
   /// Whether this process made the session; false in a forked child, where nothing of it works.
   bool is_of_this_process() const noexcept;
   /// Hands the session to the freeing thread. Does not block.
