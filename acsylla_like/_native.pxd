@@ -196,6 +196,7 @@ cdef extern from "session_owner.hpp" namespace "acsylla_like" nogil:
         cbool create()
         CassSession* get()
         void set_connecting(CassFuture* connecting)
+        cbool was_connected()
         cbool is_of_this_process()
         void reset()
     void drop_all_sessions()
@@ -390,6 +391,7 @@ cdef class Session:
     cdef object __weakref__
     cdef double effective_timeout(self, Options options) noexcept
     cdef int require_open(self) except -1
+    cdef int require_made(self) except -1
     cdef CassFuture* connect(self) except NULL
     cdef int tell_idle(self) except -1
     cdef object schema_version(self)

@@ -9,13 +9,19 @@ _BATCH_TYPES = {"logged": 0, "unlogged": 1, "counter": 2}
 cdef class Batch:
     """Writes that travel together; made by `create_batch_logged`, `create_batch_unlogged` and `create_batch_counter`."""
 
+    def __cinit__(self):
+        self.kind = "unlogged"
+        self.type_code = _BATCH_TYPES[self.kind]
+        self.entries = []
+        self.options = _NO_OPTIONS
+
     def __init__(self, str kind not None, Options options=None):
         if kind not in _BATCH_TYPES:
             raise ValueError(f"a batch is logged, unlogged or counter, not {kind!r}")
         self.kind = kind
         self.type_code = _BATCH_TYPES[kind]
-        self.entries = []
-        self.options = _NO_OPTIONS if options is None else options
+        if options is not None:
+            self.options = options
 
     def add(self, query, parameters=None):
         """Adds a text, a PreparedStatement or a Statement, with its values; returns the batch.
@@ -56,7 +62,7 @@ cdef CassBatch* new_batch(Batch batch, list entries, Options options) except NUL
     for query, parameters in entries:
         try:
             if isinstance(query, PreparedStatement):
-                version = (<PreparedStatement>query).version
+                version = version_of(<PreparedStatement>query)
                 statement.reset(new_statement(version))
                 bind_values(statement.get(), version, positional(parameters, version))
             else:

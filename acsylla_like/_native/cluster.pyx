@@ -9,9 +9,7 @@ cdef class Cluster:
                  serial_consistency=None, core_connections_per_host=None, queue_size_io=None, heartbeat_interval=None,
                  idle_timeout=None, tcp_nodelay=None, tcp_keepalive=None, token_aware_routing=None, coalesce_delay=None,
                  server_side_timestamps=False, application_name=None, application_version=None):
-        # Imported here: the search for the library uses this module.
-        from acsylla_like._driver import ensure_loaded
-        ensure_loaded()
+        _ensure_loaded()
         ensure_logging()
         self.contact_points = _contact_points(contact_points)
         self.port = positive_int(port, "port")

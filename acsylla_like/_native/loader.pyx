@@ -16,6 +16,15 @@ def load_library(str path not None):
         raise DriverLoadError(reason.decode("utf-8", "replace"))
 
 
+cdef int _ensure_loaded() except -1:
+    """Before a use of the driver that may be the process's first."""
+    if driver_path().size() == 0:
+        # Imported here: the search for the library uses this module.
+        from acsylla_like._driver import ensure_loaded
+        ensure_loaded()
+    return 0
+
+
 def library_path():
     """Where the loaded library lies, or None."""
     if driver_path().size() == 0:

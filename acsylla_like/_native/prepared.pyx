@@ -31,6 +31,14 @@ cdef PreparedVersion prepared_version(const CassPrepared* prepared, str text, Se
     return version
 
 
+cdef PreparedVersion version_of(PreparedStatement prepared):
+    """Its present version. Raises TypeError where there is none to execute."""
+    cdef PreparedVersion version = prepared.version
+    if version is None or version.parameter_names is None:
+        raise TypeError("this PreparedStatement was made by __new__")
+    return version
+
+
 class Parameter:
     """A marker of a prepared statement: `.name` and `.type` (a CqlType; its str is the CQL type)."""
 
@@ -57,8 +65,12 @@ cdef class PreparedStatement:
     `.query` is the user's text, `.parameters` its markers, `.keyspace` the session's keyspace when it was prepared.
     """
 
+    def __cinit__(self):
+        self.query = ""
+        self.options = _NO_OPTIONS
+
     @staticmethod
-    def _make(str query, keyspace, PreparedVersion version, Options options, bint has_star, schema_version):
+    def _make(str query not None, keyspace, PreparedVersion version, Options options, bint has_star, schema_version):
         cdef PreparedStatement prepared = PreparedStatement.__new__(PreparedStatement)
         prepared.query = query
         prepared.keyspace = keyspace
@@ -79,18 +91,20 @@ cdef class PreparedStatement:
     @property
     def parameters(self):
         """The markers in their order, as a tuple of `Parameter`."""
+        cdef PreparedVersion version = version_of(self)
         return tuple([Parameter(name, cql_type) for name, cql_type in
-                      zip(self.version.parameter_names, self.version.parameter_types)])
+                      zip(version.parameter_names, version.parameter_types)])
 
     def bind(self, parameters=None, **options):
         """A Statement of it with these values (a sequence, or a mapping by name) and the options of `Session.execute`.
 
         Raises TypeError, ValueError, OverflowError or BindError for values that do not fit.
         """
-        cdef tuple values = positional(parameters, self.version)
+        cdef PreparedVersion version = version_of(self)
+        cdef tuple values = positional(parameters, version)
         cdef StatementHandle trial
-        trial.reset(new_statement(self.version))
-        bind_values(trial.get(), self.version, values)
+        trial.reset(new_statement(version))
+        bind_values(trial.get(), version, values)
         return Statement(self, values, Options(defaults=self.options, **options) if options else self.options)
 
     def __repr__(self):

@@ -241,7 +241,11 @@ cdef class Request:
         return 0
 
     cdef int submit(self) except -1:
+        if self.session is None:
+            raise TypeError("this Request was made by __new__")
         cdef CassSession* session = self.session.owner.get()
+        if self.kind == CLOSE and session == NULL:
+            raise _errors.SessionClosed("the session is not open")
         if self.kind != CLOSE and self.kind != CONNECT:
             self.session.require_open()
         if self.kind == EXECUTE:

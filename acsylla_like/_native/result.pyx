@@ -227,6 +227,8 @@ cdef class Row:
         return hash(_values_of_row(self))
 
     def __repr__(self):
+        if self.row_columns is None or self.row_values is None:
+            return "Row()"  # made by __new__
         return f"Row({', '.join(f'{name}={value!r}' for name, value in zip(_columns_of_row(self).names, self.row_values))})"
 
     def __reduce__(self):

@@ -61,17 +61,23 @@ cdef bytes quoted_keyspace(str keyspace):
 cdef class Session:
     """The native part of `acsylla_like.Session`: everything up to the driver."""
 
+    def __cinit__(self):
+        self.options = _NO_OPTIONS
+        self.user_types = {}
+        self.prepared_cache = _OrderedDict()
+        self.idle_waiters = []
+
     def __init__(self, Cluster cluster not None, *, keyspace=None, Options options=None, opened_at=None):
+        if self.cluster is not None:
+            raise TypeError("__init__ was called before")
         if cluster.handle.get() == NULL:
             raise TypeError("this Cluster was made by __new__")
         if keyspace is not None and not isinstance(keyspace, str):
             raise TypeError(f"keyspace must be a str, not {type(keyspace).__name__}")
         self.cluster = cluster
         self.keyspace = cluster.keyspace if keyspace is None else keyspace
-        self.options = _NO_OPTIONS if options is None else options
-        self.user_types = {}
-        self.prepared_cache = _OrderedDict()
-        self.idle_waiters = []
+        if options is not None:
+            self.options = options
         self.opened_at = opened_at
         self.number = next(_session_numbers)
         if not self.owner.create():
@@ -83,13 +89,21 @@ cdef class Session:
                            ResourceWarning, source=self)
 
     cdef double effective_timeout(self, Options options) noexcept:
-        return self.cluster.request_timeout if isnan(options.timeout) else options.timeout
+        if not isnan(options.timeout):
+            return options.timeout
+        return INFINITY if self.cluster is None else self.cluster.request_timeout
 
     cdef int require_open(self) except -1:
         if not self.owner.is_of_this_process():
             raise _errors.ForkError("the session was opened before the fork: open one in this process")
-        if not self.is_open:
+        # At exit the sessions are given back while they are still open.
+        if not self.is_open or self.owner.get() == NULL:
             raise _errors.SessionClosed("the session is not open")
+        return 0
+
+    cdef int require_made(self) except -1:
+        if self.cluster is None:
+            raise TypeError("this Session was made by __new__")
         return 0
 
     # ---- execute ----
@@ -131,6 +145,7 @@ cdef class Session:
     cdef Request request_for(self, object query, object parameters, Options options):
         cdef Statement statement
         cdef Request request
+        self.require_made()
         if isinstance(query, Statement):
             statement = <Statement>query
             if parameters is not None:
@@ -164,11 +179,8 @@ cdef class Session:
             f"a str, PreparedStatement, Statement or Batch can be executed, not {type(query).__name__}")
 
     cdef int build_prepared(self, Request request, PreparedStatement prepared, object parameters) except -1:
-        cdef PreparedVersion version = prepared.version
-        cdef tuple values
-        if version is None:
-            raise TypeError("this PreparedStatement was made by __new__")
-        values = positional(parameters, version)
+        cdef PreparedVersion version = version_of(prepared)
+        cdef tuple values = positional(parameters, version)
         request.parameters = values
         if prepared.has_star and prepared.schema_version != self.schema_version():
             request.cold = _functools.partial(self._execute_renewed, prepared, values, request.options)
@@ -214,6 +226,7 @@ cdef class Session:
 
     def _plain_request(self, str query not None, Options options not None):
         """A request that sends the text as it is, without values."""
+        self.require_made()
         cdef Request request = new_request(self, EXECUTE, query, options)
         request.statement.reset(new_text_statement(query))
         self.complete_statement(request)
@@ -235,8 +248,6 @@ cdef class Session:
 
     cdef int build_batch(self, Request request, Batch batch) except -1:
         cdef list entries = list(batch.entries)
-        if batch.kind is None:
-            raise TypeError("this Batch was made by __new__")
         if not entries:
             raise ValueError("the batch is empty")
         for query, parameters in entries:
@@ -249,6 +260,7 @@ cdef class Session:
 
     def _batch_request(self, Batch batch not None, list entries not None, Options options not None):
         """A request for a batch whose texts with values have been prepared."""
+        self.require_made()
         cdef Request request = new_request(self, BATCH, batch, options)
         request.parameters = entries
         request.batch.reset(new_batch(batch, entries, options))
@@ -258,6 +270,7 @@ cdef class Session:
 
     def _prepare_request(self, str text not None, double timeout):
         """Has the cluster parse a text; awaits to a PreparedVersion."""
+        self.require_made()
         cdef Request request = new_request(self, PREPARE, text, _NO_OPTIONS)
         request.timeout = timeout
         request.idempotent = True  # for the error's `.retryable`; the driver hands its own flag down to the bound statements
@@ -286,6 +299,7 @@ cdef class Session:
         """A number that grows with each schema change that the driver has seen or this session has made."""
         cdef const CassSchemaMeta* schema
         cdef double now = monotonic()
+        self.require_open()
         if now < self.schema_version_seen_at + _SCHEMA_VERSION_AGE and self.seen_schema_version is not None:
             return self.seen_schema_version + self.schema_changes
         self.schema_version_seen_at = now
@@ -307,6 +321,9 @@ cdef class Session:
     cdef CassFuture* connect(self) except NULL:
         cdef CassFuture* future
         cdef bytes keyspace
+        self.require_made()
+        if self.owner.get() == NULL or self.owner.was_connected():
+            raise _errors.SessionClosed("a session connects once")
         if self.keyspace is None:
             future = driver.cass_session_connect(self.owner.get(), self.cluster.handle.get())
         else:

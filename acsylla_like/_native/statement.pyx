@@ -143,6 +143,7 @@ cdef class Options:
         cdef bytes data
         if not isinstance(items, _Mapping):
             raise TypeError(f"custom_payload must map str to bytes, not {type(items).__name__}")
+        _ensure_loaded()
         self.custom_payload.reset(driver.cass_custom_payload_new())
         for key, value in items.items():
             if not isinstance(value, (bytes, bytearray, memoryview)):
@@ -155,6 +156,7 @@ cdef class Options:
         return 0
 
     cdef int _set_host(self, object host) except -1:
+        _ensure_loaded()
         require(<void*>driver.cass_statement_set_host_n, "cass_statement_set_host_n")
         if isinstance(host, Coordinator):
             address, port = host.address, host.port
@@ -244,6 +246,10 @@ cdef Options _NO_OPTIONS = Options()
 cdef class Statement:
     """A text or a prepared statement with its values and options, ready to be executed any number of times."""
 
+    def __cinit__(self):
+        self.query = ""
+        self.options = _NO_OPTIONS
+
     def __init__(self, query, parameters=None, Options options=None):
         if not isinstance(query, (str, PreparedStatement)):
             raise TypeError(f"a statement is made of a str or a PreparedStatement, not {type(query).__name__}")
@@ -260,7 +266,7 @@ cdef object frozen_parameters(object query, object parameters):
     if parameters is None or type(parameters) is tuple:
         return parameters
     if isinstance(query, PreparedStatement):
-        return positional(parameters, (<PreparedStatement>query).version)
+        return positional(parameters, version_of(<PreparedStatement>query))
     if isinstance(parameters, _Mapping):
         return dict(parameters)
     return _as_tuple(parameters)
