@@ -3,7 +3,7 @@
 from cpython cimport array
 from cpython.datetime cimport PyDateTimeAPI, date_new, datetime_new, time as _CTime
 from cpython.list cimport PyList_New, PyList_SET_ITEM
-from cpython.object cimport PyObject, PyTypeObject
+from cpython.object cimport PyTypeObject, Py_TYPE
 from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
 
@@ -12,14 +12,21 @@ cdef extern from "Python.h":
     object PyUnicode_DecodeASCII(const char* data, Py_ssize_t size, const char* errors)
     object PyBytes_FromStringAndSize(const char* data, Py_ssize_t size)
     object PyType_GenericAlloc(PyTypeObject* cls, Py_ssize_t n)
-    int PyObject_GenericSetAttr(object owner, object name, object value) except -1
     object PyLong_FromLongLong(long long number)
     object PyLong_FromUnsignedLongLong(unsigned long long number)
 
-cdef object _uuid_is_safe = uuid.SafeUUID.unknown
+cdef object _safety_unknown = uuid.SafeUUID.unknown
+cdef object _uuid_int = uuid.UUID.__dict__["int"]
+cdef object _uuid_is_safe = uuid.UUID.__dict__["is_safe"]
+cdef object _time_nanosecond = Time.__dict__["_nanosecond"]
 # Exact whatever the thread's own context says; its traps stay off.
 cdef object _exact_context = decimal.Context(prec=decimal.MAX_PREC, Emin=decimal.MIN_EMIN, Emax=decimal.MAX_EMAX,
                                              capitals=1, clamp=0, flags=[], traps=[])
+
+
+cdef inline int _set_slot(object slot, object owner, object value) except -1:
+    """Sets what a class of Python code keeps in `__slots__`, past its __setattr__ and past a look-up by name."""
+    return Py_TYPE(slot).tp_descr_set(slot, owner, value)
 
 
 cdef object decode_cell(CqlType cql_type, const uint8_t* data, Py_ssize_t size):
@@ -131,8 +138,8 @@ cdef object _decode_uuid(CqlType cql_type, const uint8_t* data, Py_ssize_t size)
     number = (PyLong_FromUnsignedLongLong(load[uint64_t](data)) << 64
               | PyLong_FromUnsignedLongLong(load[uint64_t](data + 8)))
     made = PyType_GenericAlloc(<PyTypeObject*>_UUID, 0)
-    PyObject_GenericSetAttr(made, "int", number)
-    PyObject_GenericSetAttr(made, "is_safe", _uuid_is_safe)
+    _set_slot(_uuid_int, made, number)
+    _set_slot(_uuid_is_safe, made, _safety_unknown)
     return made
 
 
@@ -209,7 +216,7 @@ cdef object _decode_time(CqlType cql_type, const uint8_t* data, Py_ssize_t size)
     nanosecond = <int>(nanoseconds % 1_000_000_000)
     made = PyDateTimeAPI.Time_FromTime(second // 3600, second // 60 % 60, second % 60, nanosecond // 1000, None,
                                        <PyTypeObject*>_Time)
-    PyObject_GenericSetAttr(made, "_nanosecond", nanosecond)
+    _set_slot(_time_nanosecond, made, nanosecond)
     return made
 
 

@@ -3,6 +3,7 @@
 import decimal
 import ipaddress
 import reprlib
+import sys
 import uuid
 from collections.abc import Iterable, Mapping
 
@@ -212,6 +213,7 @@ cdef int _encode_varint(CqlType cql_type, object value, Buffer& out) except -1:
 
 cdef int _encode_decimal(CqlType cql_type, object value, Buffer& out) except -1:
     cdef object exponent = 0
+    cdef int64_t unscaled = 0
     if isinstance(value, _Decimal):
         # Neither the tuple nor int() looks at the decimal context.
         sign, digits, exponent = value.as_tuple()
@@ -219,7 +221,12 @@ cdef int _encode_decimal(CqlType cql_type, object value, Buffer& out) except -1:
             raise ValueError(f"expected a finite Decimal, got {_got(value)}")
         if not INT32_MIN <= -exponent <= INT32_MAX:
             raise OverflowError(f"expected a Decimal whose scale fits 32 bits, got {_got(value)}")
-        value = int(_Decimal((sign, digits, 0)))
+        if len(digits) > 18:
+            value = int(_Decimal((sign, digits, 0)))
+        else:
+            for digit in <tuple>digits:
+                unscaled = unscaled * 10 + <int>digit
+            value = -unscaled if sign else unscaled
     else:
         value = _index(value, "a Decimal or int")
     out.put_int32(-exponent)
@@ -257,8 +264,8 @@ cdef int _encode_blob(CqlType cql_type, object value, Buffer& out) except -1:
         raise _refused("bytes or another buffer", value)
     try:
         PyObject_GetBuffer(value, &view, PyBUF_SIMPLE)
-    except BufferError:
-        value = bytes(memoryview(value))  # it is not contiguous
+    except (BufferError, ValueError):  # numpy raises the latter
+        value = bytes(memoryview(value))
         PyObject_GetBuffer(value, &view, PyBUF_SIMPLE)
     try:
         out.put_bytes(view.buf, view.len)
@@ -453,12 +460,14 @@ cdef int _encode_map(CqlType cql_type, object value, Buffer& out) except -1:
     cdef size_t position = out.size()
     cdef int32_t n = 0
     cdef bint at_key = True
-    if not isinstance(value, Mapping):
+    cdef dict items
+    if not isinstance(value, (dict, Mapping)):
         raise _refused("a mapping", value)
+    items = value if type(value) is dict else dict(value)
     out.put_int32(0)
     key = None
     try:
-        for key, item in (<dict>value).items() if type(value) is dict else value.items():
+        for key, item in items.items():
             at_key = True
             _put_item(cql_type.first, key, out)
             at_key = False
@@ -501,7 +510,7 @@ cdef object _fields_of(CqlType cql_type, object value):
 cdef int _encode_user_type(CqlType cql_type, object value, Buffer& out) except -1:
     cdef Py_ssize_t found = 0
     cdef str name = ""
-    cdef object fields = value if isinstance(value, Mapping) else _fields_of(cql_type, value)
+    cdef object fields = value if isinstance(value, (dict, Mapping)) else _fields_of(cql_type, value)
     cdef Py_ssize_t i
     try:
         for i in range(len(cql_type.field_names)):
@@ -550,6 +559,9 @@ cdef int _encode_vector(CqlType cql_type, object value, Buffer& out) except -1:
     return 0
 
 
+cdef str _native_order = "@=<" if sys.byteorder == "little" else "@=>"
+
+
 cdef bint _put_vector_buffer(CqlType cql_type, object value, Buffer& out) except -1:
     """Whether `value` is an array of just the element's format, and so was written at once."""
     cdef CqlType element = cql_type.first
@@ -558,10 +570,10 @@ cdef bint _put_vector_buffer(CqlType cql_type, object value, Buffer& out) except
     cdef uint8_t* to
     try:
         PyObject_GetBuffer(value, &view, PyBUF_CONTIG_RO | PyBUF_FORMAT)
-    except BufferError:
+    except (BufferError, ValueError):  # numpy raises the latter
         return False
     try:
-        code = "B" if view.format == NULL else (<bytes>view.format).decode().lstrip("@=<")
+        code = "B" if view.format == NULL else (<bytes>view.format).decode().lstrip(_native_order)
         if view.ndim != 1 or view.itemsize != element.width or code not in (
                 "lqi" if element.array_template.typecode in "iq" else element.array_template.typecode):
             return False
