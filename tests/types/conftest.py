@@ -8,10 +8,15 @@ from typing import Any, TypeVar
 
 import pytest
 from cql_values import USER_TYPES
+from hypothesis import HealthCheck, settings
 
 import acsylla_like
 
 Outcome = TypeVar("Outcome")
+
+# A busy machine is no failure.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 class TwoClients:

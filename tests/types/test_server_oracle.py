@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from conftest import TwoClients
 from cql_values import SCALARS, UTC, same, vector_of
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acsylla_like import UNSET
@@ -21,7 +21,7 @@ from acsylla_like.types import Date, Duration, FrozenMap, Time, Timestamp
 util = pytest.importorskip("cassandra.util")
 
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=UTC)
-FEW = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+FEW = settings(max_examples=8)
 
 
 def to_oracle(value: Any) -> Any:
@@ -195,7 +195,7 @@ def test_null_and_unset(clients: TwoClients, text: str) -> None:
     insert = f"INSERT INTO {table} (k, v) VALUES (?, ?)"
     select = f"SELECT v FROM {table} WHERE k = 1"
 
-    @settings(max_examples=1, deadline=None, database=None)
+    @settings(max_examples=1, database=None)
     @given(value)
     def check(value: Any) -> None:
         clients.execute(insert, [1, value])
