@@ -294,13 +294,18 @@ def totals(report: Path) -> str:
     return ", ".join(phrases)
 
 
+# Options of pytest whose value might be taken for a file.
+WITH_VALUE = {"--deselect", "--ignore", "--basetemp", "-c", "-k", "-m", "-o", "-p"}
+
+
 def with_places(arguments: list[str]) -> list[str]:
     """Arguments of pytest whose files, named from here or from the repository, are absolute; all tests when none is named."""
     found = []
     made = []
-    for argument in arguments:
+    for before, argument in zip(["", *arguments], arguments, strict=False):
         name, colons, rest = argument.partition("::")
-        places = [folder / name for folder in (Path.cwd(), ROOT) if (folder / name).exists()] if name[:1] != "-" else []
+        is_place = name[:1] != "-" and before not in WITH_VALUE
+        places = [folder / name for folder in (Path.cwd(), ROOT) if (folder / name).exists()] if is_place else []
         found += places
         made.append(str(places[0].resolve()) + colons + rest if places else argument)
     return made if found else [*made, str(ROOT / "tests")]
