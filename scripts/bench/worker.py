@@ -44,7 +44,7 @@ async def serve(name: str, settings: dict[str, Any]) -> None:
         if order["work"] == "insert":
             await in_window(order["count"], order["in_flight"], lambda key: client.insert(values_of(key)))
         elif order["work"] == "select":
-            await in_window(order["count"], order["in_flight"], lambda key: client.select(key % order["rows"]))
+            await in_window(order["count"], order["in_flight"], lambda key, rows=order["rows"]: client.select(key % rows))
         else:
             found = sum([await client.scan(order["page_size"]) for _ in range(order["count"])])
             assert found == order["rows"] * order["count"], (found, order)

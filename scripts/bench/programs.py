@@ -1,0 +1,65 @@
+"""The bench's C++ programs: built when first needed, kept in a cache folder, run as children that end with this process."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+DRIVER_TABLE = ROOT / "src_cpp"
+
+_SOURCES: dict[str, Sequence[Path]] = {
+    "null_server": (),
+}
+_FLAGS = ("-std=c++17", "-O2", "-Wall", "-Wextra", "-pthread", f"-I{DRIVER_TABLE}")
+
+
+def build(name: str) -> Path:
+    """The program of the folder `name`, compiled unless the cache has it for these very sources. Raises CalledProcessError."""
+    sources = [*sorted((HERE / name).glob("*.cpp")), *_SOURCES[name]]
+    headers = [*(HERE / name).glob("*.hpp"), *DRIVER_TABLE.glob("*.hpp"), *DRIVER_TABLE.glob("*.def")]
+    compiler = os.environ.get("CXX", "g++")
+    content = hashlib.sha256(repr((compiler, _FLAGS)).encode())
+    for path in [*sources, *sorted(headers)]:
+        content.update(path.read_bytes())
+    program = ROOT / ".cache" / "bench" / f"{name}-{content.hexdigest()[:16]}"
+    if not program.exists():
+        print(f"building {name} …", file=sys.stderr)
+        program.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = program.with_suffix(f".{os.getpid()}")
+        subprocess.run([compiler, *_FLAGS, *map(str, sources), "-ldl", "-o", str(unfinished)], check=True)
+        unfinished.replace(program)
+    return program
+
+
+class NullServer:
+    """The null server on a loopback address; `with` starts and ends it. It also ends with this process."""
+
+    def __init__(self, address: str = "127.0.0.1", port: int = 0, *, threads: int = 1, table_rows: int = 100_000) -> None:
+        self.address, self.port = address, port
+        self._options = threads, table_rows
+
+    def __enter__(self) -> NullServer:
+        command = [str(build("null_server")), self.address, str(self.port), *map(str, self._options)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the null server ended with exit code {self._process.wait()}; see above")
+        self.port = json.loads(line)["port"]
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self._process.communicate(timeout=10)  # the end of its input ends it
+
+    @property
+    def pid(self) -> int:
+        """The id of its process."""
+        return self._process.pid
