@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +18,7 @@ DRIVER_TABLE = ROOT / "src_cpp"
 
 _SOURCES: dict[str, Sequence[Path]] = {
     "null_server": (),
+    "bare_driver": tuple(DRIVER_TABLE / f"{stem}.cpp" for stem in ("driver", "callbacks", "wakeup")),
 }
 _FLAGS = ("-std=c++17", "-O2", "-Wall", "-Wextra", "-pthread", f"-I{DRIVER_TABLE}")
 
@@ -37,6 +39,15 @@ def build(name: str) -> Path:
         subprocess.run([compiler, *_FLAGS, *map(str, sources), "-ldl", "-o", str(unfinished)], check=True)
         unfinished.replace(program)
     return program
+
+
+def libpython() -> Path:
+    """The running interpreter's shared library. Raises FileNotFoundError for an interpreter that was built without one."""
+    folder, name = sysconfig.get_config_vars("LIBDIR", "INSTSONAME")
+    library = Path(str(folder), str(name))
+    if not sysconfig.get_config_var("Py_ENABLE_SHARED") or not library.exists():
+        raise FileNotFoundError(f"{sys.executable} has no shared libpython, which the bare driver's library refers to")
+    return library
 
 
 class NullServer:

@@ -1,0 +1,294 @@
+/// The C++ driver without Python, on the library that the package uses: what a binding is measured against.
+///
+/// bare_driver MODE LIBRARY LIBPYTHON SETTINGS. Takes orders and answers as worker.py does: JSON, a line each. MODE says who
+/// sends the next request when one is done: `eventfd`, the main thread, which completions wake through one eventfd (what
+/// any binding to an event loop has to do); `callback`, the driver's thread at once.
+
+#include <dlfcn.h>
+#include <poll.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <deque>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "callbacks.hpp"
+#include "handles.hpp"
+#include "values.hpp"
+
+namespace {
+
+using namespace acsylla_like;
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t different_rows = 4096;
+const std::string payload = "a text of some forty characters, not more";
+
+[[noreturn]] void fail(const std::string& what) {
+  std::fprintf(stderr, "bare_driver: %s\n", what.c_str());
+  std::_Exit(1);
+}
+
+/// The value of a key in one flat JSON object whose strings hold no escapes, which is what the bench sends.
+std::string field(const std::string& json, const std::string& key, const std::string& otherwise = "") {
+  std::size_t at = json.find("\"" + key + "\":");
+  if (at == json.npos) return otherwise;
+  at = json.find_first_not_of(' ', at + key.size() + 3);
+  if (json[at] != '"') return json.substr(at, json.find_first_of(",}", at) - at);
+  return json.substr(at + 1, json.find('"', at + 1) - at - 1);
+}
+
+std::size_t number(const std::string& json, const std::string& key, const std::string& otherwise) {
+  return std::stoul(field(json, key, otherwise));
+}
+
+double process_seconds() {
+  timespec time{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+void check(CassFuture* future) {
+  if (driver.cass_future_error_code(future) == CASS_OK) return;
+  const char* message = nullptr;
+  std::size_t size = 0;
+  driver.cass_future_error_message(future, &message, &size);
+  fail(std::string(message, size));
+}
+
+class Client {
+ public:
+  Client(const std::string& settings, bool from_callback) : settings_(settings), from_callback_(from_callback) {
+    if (!wakeup_.open(false)) fail("no eventfd");
+    mailbox_.set_wakeup(&wakeup_);
+  }
+
+  void connect() {
+    const std::string host = field(settings_, "host");
+    const std::string keyspace = field(settings_, "keyspace");
+    cluster_.reset(driver.cass_cluster_new());
+    driver.cass_cluster_set_contact_points_n(cluster_.get(), host.data(), host.size());
+    driver.cass_cluster_set_port(cluster_.get(), std::stoi(field(settings_, "port")));
+    session_ = driver.cass_session_new();
+    const FutureHandle connected(driver.cass_session_connect_keyspace_n(session_, cluster_.get(), keyspace.data(), keyspace.size()));
+    wait(connected.get());
+  }
+
+  void first_query() {
+    const std::string select = field(settings_, "select");
+    const StatementHandle statement(driver.cass_statement_new_n(select.data(), select.size(), 1));
+    driver.cass_statement_bind_int32(statement.get(), 0, 1);
+    const FutureHandle future(driver.cass_session_execute(session_, statement.get()));
+    wait(future.get());
+    const ResultHandle result(driver.cass_future_get_result(future.get()));
+    bare_driver::read_plain(result.get());
+  }
+
+  void prepare() {
+    for (auto [name, prepared] : {std::pair("insert", &insert_), {"select", &select_}, {"mixed", &mixed_}, {"scan", &scan_}}) {
+      const std::string text = field(settings_, name);
+      const StatementHandle statement(driver.cass_statement_new_n(text.data(), text.size(), 0));
+      const FutureHandle future(driver.cass_session_prepare_from_existing(session_, statement.get()));
+      wait(future.get());
+      prepared->reset(driver.cass_future_get_prepared(future.get()));
+    }
+  }
+
+  /// Runs one order; with `latencies`, notes how long each request took, in seconds.
+  void run(const std::string& order, std::size_t count, std::vector<double>* latencies) {
+    work_ = field(order, "work");
+    page_size_ = number(order, "page_size", "0");
+    size_ = number(order, "size", "0");
+    key_range_ = work_ == "select" ? number(order, "rows", "1") : different_rows;
+    rows_read_ = 0;
+    started_ = 0;
+    finished_ = 0;
+    count_ = count;
+    latencies_ = latencies;
+    if (latencies_ != nullptr) latencies_->resize(count);
+    const std::size_t in_flight = std::min(number(order, "in_flight", "1"), count);
+    requests_.clear();
+    for (std::size_t i = 0; i < in_flight; ++i) requests_.emplace_back(this);
+    for (Request& request : requests_) send_next(request);
+    for (bool done = false; !done;) {
+      pollfd ready{wakeup_.fd(), POLLIN, 0};
+      poll(&ready, 1, -1);
+      wakeup_.clear();
+      for (Ticket *ticket = mailbox_.take_all(), *next; ticket != nullptr; ticket = next) {
+        next = ticket->next;
+        if (ticket == &all_done_) {
+          done = true;
+        } else {
+          complete(*static_cast<Request*>(ticket->owner));
+        }
+      }
+    }
+    const std::size_t expected = work_ == "insert" || work_ == "batch" ? 0 : count * number(order, "rows_each", "1");
+    if (rows_read_ != expected) fail("read " + std::to_string(rows_read_) + " rows instead of " + std::to_string(expected));
+  }
+
+  void close() {
+    const FutureHandle closed(driver.cass_session_close(session_));
+    wait(closed.get());
+    driver.cass_session_free(session_);
+  }
+
+ private:
+  struct Request {
+    explicit Request(Client* client) : client(client) {}
+    Ticket ticket;
+    Client* client;
+    CassFuture* future = nullptr;
+    StatementHandle page;  // the statement of a table that is read in pages
+    Clock::time_point start;
+  };
+
+  static void wait(CassFuture* future) {
+    if (driver.cass_future_wait_timed(future, 30'000'000) == 0) fail("no answer within 30 s");
+    check(future);
+  }
+
+  StatementHandle bound_insert(std::size_t key) const {
+    StatementHandle statement(driver.cass_prepared_bind(insert_.get()));
+    driver.cass_statement_bind_int32(statement.get(), 0, static_cast<std::int32_t>(key));
+    driver.cass_statement_bind_string_n(statement.get(), 1, payload.data(), payload.size());
+    driver.cass_statement_bind_int64(statement.get(), 2, static_cast<std::int64_t>(key) << 20);
+    driver.cass_statement_bind_double(statement.get(), 3, static_cast<double>(key) / 7);
+    driver.cass_statement_bind_bool(statement.get(), 4, key % 2 == 0);
+    return statement;
+  }
+
+  /// The next of the order's requests; nothing once all were sent.
+  void send_next(Request& request) {
+    const std::size_t index = started_.fetch_add(1, std::memory_order_relaxed);
+    if (index >= count_) return;
+    const std::size_t key = index % key_range_;
+    if (latencies_ != nullptr) request.start = Clock::now();
+    if (work_ == "batch") {
+      const BatchHandle batch(driver.cass_batch_new(1));  // unlogged
+      for (std::size_t i = 0; i < size_; ++i) driver.cass_batch_add_statement(batch.get(), bound_insert((key + i) % different_rows).get());
+      watch(request, driver.cass_session_execute_batch(session_, batch.get()));
+    } else if (work_ == "scan") {
+      request.page.reset(driver.cass_prepared_bind(scan_.get()));
+      driver.cass_statement_set_paging_size(request.page.get(), static_cast<int>(page_size_));
+      watch(request, driver.cass_session_execute(session_, request.page.get()));
+    } else {
+      StatementHandle statement;
+      if (work_ == "insert") {
+        statement = bound_insert(key);
+      } else {
+        statement.reset(driver.cass_prepared_bind(work_ == "select" ? select_.get() : mixed_.get()));
+        driver.cass_statement_bind_int32(statement.get(), 0, static_cast<std::int32_t>(work_ == "select" ? key : 0));
+      }
+      watch(request, driver.cass_session_execute(session_, statement.get()));
+    }
+  }
+
+  void watch(Request& request, CassFuture* future) {
+    request.future = future;
+    if (from_callback_) {
+      driver.cass_future_set_callback(future, [](CassFuture*, void* data) {
+        auto* request = static_cast<Request*>(data);
+        request->client->complete(*request);
+      }, &request);
+    } else {
+      request.ticket.owner = &request;
+      request.ticket.mailbox = &mailbox_;
+      notify_when_set(future, &request.ticket);
+    }
+  }
+
+  /// Reads an answer and sends what comes next: on the main thread, or on the driver's.
+  void complete(Request& request) {
+    const FutureHandle future(request.future);
+    check(future.get());
+    if (work_ != "insert" && work_ != "batch") {
+      const ResultHandle result(driver.cass_future_get_result(future.get()));
+      if (work_ == "scan" && driver.cass_result_has_more_pages(result.get()) != 0) {
+        driver.cass_statement_set_paging_state(request.page.get(), result.get());
+        // Read before the next page is asked for, or a second thread would be reading meanwhile.
+        rows_read_ += bare_driver::read_plain(result.get());
+        watch(request, driver.cass_session_execute(session_, request.page.get()));
+        return;
+      }
+      rows_read_ += work_ == "mixed" ? bare_driver::read_mixed(result.get()) : bare_driver::read_plain(result.get());
+    }
+    const std::size_t index = finished_.fetch_add(1, std::memory_order_acq_rel);
+    if (latencies_ != nullptr) (*latencies_)[index] = seconds_since(request.start);
+    if (index + 1 < count_) {
+      send_next(request);
+    } else {
+      mailbox_.push(&all_done_);  // on whichever thread this is, the main one waits for it
+    }
+  }
+
+  std::string settings_;
+  bool from_callback_;
+  Wakeup wakeup_;
+  Mailbox<Ticket> mailbox_;
+  Ticket all_done_;
+  ClusterHandle cluster_;
+  CassSession* session_ = nullptr;
+  PreparedHandle insert_, select_, mixed_, scan_;
+  std::deque<Request> requests_;
+
+  // The order at work.
+  std::string work_;
+  std::size_t page_size_ = 0, size_ = 0, key_range_ = 1, count_ = 0;
+  std::atomic<std::size_t> started_{0}, finished_{0}, rows_read_{0};
+  std::vector<double>* latencies_ = nullptr;
+};
+
+double quantile(std::vector<double>& sorted, double part) {
+  return sorted[std::min(sorted.size() - 1, static_cast<std::size_t>(part * static_cast<double>(sorted.size())))];
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  if (count != 5) fail("usage: bare_driver eventfd|callback LIBRARY LIBPYTHON SETTINGS");
+  // The bundled library is an extension module too: it looks for the interpreter's functions in the process.
+  if (dlopen(arguments[3], RTLD_NOW | RTLD_GLOBAL) == nullptr) fail(dlerror());
+  if (const std::string reason = load_driver(arguments[2]); !reason.empty()) fail(reason);
+  if (const std::string missing = bare_driver::load_getters(); !missing.empty()) fail("the library lacks " + missing);
+  driver.cass_log_set_level(1);  // disabled
+
+  Client client(arguments[4], std::string(arguments[1]) == "callback");
+  auto start = Clock::now();
+  double cpu = process_seconds();
+  client.connect();
+  client.first_query();
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  std::printf("{\"version\": \"C++\", \"cpu\": %.9f, \"wall\": %.9f, \"peak_kib\": %ld}\n", process_seconds() - cpu, seconds_since(start),
+              usage.ru_maxrss);
+  std::fflush(stdout);
+  client.prepare();
+
+  for (std::string order; std::getline(std::cin, order);) {
+    start = Clock::now();
+    cpu = process_seconds();
+    client.run(order, number(order, "count", "1"), nullptr);
+    cpu = process_seconds() - cpu;
+    const double wall = seconds_since(start);
+    std::vector<double> latencies;
+    if (const std::size_t timed = number(order, "timed", "0"); timed > 0) {
+      client.run(order, timed, &latencies);
+      std::sort(latencies.begin(), latencies.end());
+      std::printf("{\"cpu\": %.9f, \"wall\": %.9f, \"p50\": %.9f, \"p99\": %.9f}\n", cpu, wall, quantile(latencies, 0.5), quantile(latencies, 0.99));
+    } else {
+      std::printf("{\"cpu\": %.9f, \"wall\": %.9f}\n", cpu, wall);
+    }
+    std::fflush(stdout);
+  }
+  client.close();
+}
