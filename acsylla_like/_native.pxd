@@ -243,6 +243,7 @@ cdef class PreparedVersion:
     cdef readonly tuple parameter_names
     cdef readonly tuple parameter_types # of CqlType
     cdef vector[const CassDataType*] data_types  # borrowed from handle
+    cdef bint takes_mutable             # some parameter's values may be lists or the like
     cdef Columns columns                # of the last result
     cdef bint runs_unprepared           # `*` could not be expanded: answers must carry their own metadata
 

@@ -232,6 +232,8 @@ class Session(_native.Session):
 
         `timeout` is for each page. The options are those of `execute`.
         """
+        if not isinstance(query, (str, _native.PreparedStatement, _native.Statement)):
+            raise TypeError(f"a str, PreparedStatement or Statement can be streamed, not {type(query).__name__}")
         made = _native.Options(**options)
         if not made.page_size:
             of_query = 0 if isinstance(query, str) else query.options.page_size

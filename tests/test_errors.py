@@ -304,6 +304,7 @@ async def test_every_node_is_gone(scripted, asking):
     assert error.retryable
 
 
+@pytest.mark.keeps_open("libuv's threads that resolve names")
 async def test_a_name_that_does_not_resolve():
     error = await _error_of(acsylla_like.connect("no-such-host.invalid"))
     assert isinstance(error, (errors.HostResolutionError, errors.NoHostsAvailable))

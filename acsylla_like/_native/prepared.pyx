@@ -25,6 +25,7 @@ cdef PreparedVersion prepared_version(const CassPrepared* prepared, str text, Se
         names.append(name[:length].decode("utf-8", "replace"))
         types.append(cql_type_from_driver(data_type, session.user_types))
         version.data_types.push_back(data_type)
+        version.takes_mutable = version.takes_mutable or _may_be_mutable(types[-1])
         index += 1
     version.parameter_names = tuple(names)
     version.parameter_types = tuple(types)
@@ -101,7 +102,7 @@ cdef class PreparedStatement:
         Raises TypeError, ValueError, OverflowError or BindError for values that do not fit.
         """
         cdef PreparedVersion version = version_of(self)
-        cdef tuple values = positional(parameters, version)
+        cdef tuple values = frozen_values(positional(parameters, version), version)
         cdef StatementHandle trial
         trial.reset(new_statement(version))
         bind_values(trial.get(), version, values)

@@ -291,7 +291,10 @@ cdef class Result:
         cdef Py_ssize_t index
         if isinstance(key, slice):
             return self.all()[key]
-        index = key
+        try:
+            index = key
+        except OverflowError:
+            raise IndexError(f"row {key} of {self.row_count}") from None
         if index < 0:
             index += self.row_count
         if not 0 <= index < self.row_count:
@@ -305,6 +308,14 @@ cdef class Result:
     def __aiter__(self):
         from acsylla_like.paging import rows_of_all_pages
         return rows_of_all_pages(self)
+
+    def index(self, value, start=0, stop=None):
+        """The index of the first row that equals `value`. Raises ValueError when there is none."""
+        return self.all().index(value, start, self.row_count if stop is None else stop)
+
+    def count(self, value):
+        """How many rows equal `value`."""
+        return self.all().count(value)
 
     def next_page(self):
         """Awaits to the Result of the page after this one.

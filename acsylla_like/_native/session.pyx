@@ -180,7 +180,7 @@ cdef class Session:
 
     cdef int build_prepared(self, Request request, PreparedStatement prepared, object parameters) except -1:
         cdef PreparedVersion version = version_of(prepared)
-        cdef tuple values = positional(parameters, version)
+        cdef tuple values = frozen_values(positional(parameters, version), version)
         request.parameters = values
         if prepared.has_star and prepared.schema_version != self.schema_version():
             request.cold = _functools.partial(self._execute_renewed, prepared, values, request.options)
@@ -192,7 +192,7 @@ cdef class Session:
         return self.complete_statement(request)
 
     cdef int build_text(self, Request request, str query, object parameters) except -1:
-        if parameters is not None:
+        if parameters is not None and (not isinstance(parameters, (tuple, list, _Mapping)) or not parameters):
             parameters = frozen_parameters(query, parameters)
         if parameters:
             refuse_percent_markers(query, parameters)
@@ -202,7 +202,8 @@ cdef class Session:
                 self.prepared_cache.move_to_end((self.keyspace, query))
                 request.query = prepared
                 return self.build_prepared(request, <PreparedStatement>prepared, parameters)
-            request.cold = _functools.partial(self._execute_text, query, parameters, request.options)
+            request.cold = _functools.partial(
+                self._execute_text, query, frozen_parameters(query, parameters), request.options)
             return 0
         if not _STARTS_WITH_DATA.match(query):
             word = _first_word(query)

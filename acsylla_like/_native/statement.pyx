@@ -1,13 +1,23 @@
 # Options of a request, statements, and the binding of values.
 
+import datetime as _datetime
+import decimal as _decimal
+import ipaddress as _ipaddress
 import uuid as _uuid
+from collections.abc import Iterator as _Iterator
 from collections.abc import Mapping as _Mapping
+from copy import copy as _copy
 
 from acsylla_like.policies import Consistency as _Consistency
 from acsylla_like.types import UNSET as _UNSET
 
 cimport cython
 from libc.math cimport INFINITY, NAN, ceil, isinf, isnan
+
+_ATOMS = frozenset((
+    type(None), bool, int, float, str, bytes, _uuid.UUID, _decimal.Decimal, _datetime.datetime, _datetime.date, _datetime.time,
+    _ipaddress.IPv4Address, _ipaddress.IPv6Address, type(_UNSET),
+))
 
 cdef uint64_t _NO_TIMEOUT = 0  # milliseconds, to the driver
 
@@ -263,13 +273,55 @@ cdef class Statement:
 
 cdef object frozen_parameters(object query, object parameters):
     """Parameters that no longer change with what the caller passed: a tuple, or a dict of its own."""
-    if parameters is None or type(parameters) is tuple:
-        return parameters
+    cdef PreparedVersion version
+    if parameters is None:
+        return None
     if isinstance(query, PreparedStatement):
-        return positional(parameters, version_of(<PreparedStatement>query))
+        version = version_of(<PreparedStatement>query)
+        return frozen_values(positional(parameters, version), version)
     if isinstance(parameters, _Mapping):
-        return dict(parameters)
-    return _as_tuple(parameters)
+        return {name: _frozen(value, None) for name, value in parameters.items()}
+    return tuple([_frozen(value, None) for value in _as_tuple(parameters)])
+
+
+cdef tuple frozen_values(tuple values, PreparedVersion version):
+    """Values that are the same when they are bound again: for the next page, or after a statement was prepared anew."""
+    cdef CqlType cql_type
+    cdef Py_ssize_t i
+    if not version.takes_mutable:
+        return values
+    frozen = []
+    for i in range(len(values)):
+        cql_type = <CqlType>version.parameter_types[i]
+        frozen.append(_frozen(values[i], cql_type) if _may_be_mutable(cql_type) else values[i])
+    return tuple(frozen)
+
+
+cdef bint _may_be_mutable(CqlType cql_type):
+    return bool(cql_type.types) or cql_type.kind == VALUE_BLOB or cql_type.kind == VALUE_CUSTOM
+
+
+cdef object _frozen(object value, CqlType cql_type):
+    """A copy that shares nothing which may change; of a type that is None, by the look of the value."""
+    cdef bint nested = cql_type is None
+    kind = type(value)
+    if kind in _ATOMS:
+        return value
+    if kind is bytearray or kind is memoryview:
+        return bytes(value)
+    if cql_type is not None:
+        for member in cql_type.types:
+            nested = nested or _may_be_mutable(member)
+    if kind is list or kind is tuple or kind is set or kind is frozenset:
+        return kind([_frozen(item, None) for item in value]) if nested else kind(value)
+    if kind is dict:
+        return {_frozen(key, None): _frozen(item, None) for key, item in value.items()} if nested else dict(value)
+    if isinstance(value, _Iterator):  # walked once, it would be empty the next time
+        return [_frozen(item, None) for item in value]
+    try:
+        return _copy(value)
+    except Exception:
+        return value
 
 
 cdef tuple _as_tuple(object parameters):
