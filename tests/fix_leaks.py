@@ -6,7 +6,6 @@ purpose says so: `@pytest.mark.keeps_open("why")`.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import gc
 import os
@@ -17,6 +16,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from fix_loop import LoopFactory
 
 import acsylla_like
 from acsylla_like.testing import ScriptedServer
@@ -31,18 +31,22 @@ _failed = pytest.StashKey[bool]()
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _what_the_driver_keeps() -> None:
-    """Lets libuv open the pipe for signals that it keeps from the first session on."""
+def _what_the_process_keeps(loop_factory: LoopFactory) -> None:
+    """Lets libuv, the driver's and uvloop's, open what it keeps once it was used: a pipe for signals, threads that look names up."""
 
-    async def connect(server: ScriptedServer) -> None:
-        with contextlib.suppress(acsylla_like.DriverLoadError):  # tests of the search for a driver need none
-            async with acsylla_like.connect(server.address, port=server.port):
+    async def connect(host: str, port: int) -> None:
+        with contextlib.suppress(acsylla_like.DriverLoadError, acsylla_like.Error):
+            async with acsylla_like.connect(host, port=port):
                 pass
 
-    with ScriptedServer() as server:
-        thread = threading.Thread(target=lambda: asyncio.run(connect(server)))
-        thread.start()
-        thread.join()
+    def run() -> None:
+        with ScriptedServer() as server, contextlib.closing(loop_factory()) as loop:
+            loop.run_until_complete(connect(server.address, server.port))
+            loop.run_until_complete(connect("no-such-host.invalid", server.port))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
 
 
 def _descriptors() -> set[str]:

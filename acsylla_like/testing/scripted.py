@@ -246,6 +246,8 @@ class ScriptedServer:
                 self._keep(asyncio.ensure_future(self._serve(writer, request)))  # later requests need not wait for it
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
+        except asyncio.CancelledError:  # by stop(); asyncio 3.11 and earlier report a cancelled connection as an error
+            pass
         finally:
             del self._writers[number]
             self._registered.discard(number)

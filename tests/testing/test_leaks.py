@@ -33,7 +33,7 @@ def test_what_is_left_behind_fails_the_test_that_left_it(case, tmp_path, monkeyp
     (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n")
     (tmp_path / "conftest.py").write_text("import fix_leaks\nfix_leaks._SECONDS = 0.1\n")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "fix_leaks", "-p", "no:cacheprovider", str(tmp_path)]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "fix_loop", "-p", "fix_leaks", "-p", "no:cacheprovider", str(tmp_path)]
     output = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True).stdout
     assert outcome in output
     assert ("1 error" in output) == outcome.startswith("left behind")
