@@ -297,9 +297,13 @@ async def test_leaving_early_asks_for_no_more_and_leaves_nothing_behind(asking, 
 async def test_a_failing_page_fails_the_stream_after_the_rows_before_it(asking, pages, page):
     pages.errors[page] = cql.error(cql.READ_FAILURE)
     found = []
-    with pytest.raises(errors.ReadFailure):
+
+    async def read():
         async for row in asking.stream(QUERY, page_size=3):
             found.append(row.v)
+
+    with pytest.raises(errors.ReadFailure):
+        await read()
     assert found == ALL[: page * 3]
     await asyncio.sleep(0)
     assert asking.in_flight == 0

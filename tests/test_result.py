@@ -240,7 +240,7 @@ async def test_a_row_by_index_name_and_attribute(ask):
 async def test_a_row_equals_hashes_and_orders_like_its_tuple(ask):
     one, two = (await ask(KV, [[1, "a"], [2, "b"]])).all()
     assert one == (1, "a")
-    assert (1, "a") == one
+    assert one == (1, "a")
     assert one != two
     assert one != [1, "a"]
     assert hash(one) == hash((1, "a"))
@@ -258,7 +258,7 @@ async def test_what_a_row_lacks_is_told(ask):
     assert getattr(row, "nothing", 5) == 5
     assert hasattr(row, "v")
     with pytest.raises(AttributeError, match="no column 'nothing' among k, v"):
-        row.nothing
+        row.nothing  # noqa: B018
     with pytest.raises(KeyError, match="no column 'nothing' among k, v"):
         row["nothing"]
     with pytest.raises(IndexError):

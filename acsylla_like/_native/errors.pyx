@@ -28,6 +28,7 @@ cdef extern from *:
 cdef CassError _LIB_UNEXPECTED_RESPONSE = (1 << 24) | 6
 cdef CassError _LIB_NO_HOSTS_AVAILABLE = (1 << 24) | 10
 cdef CassError _LIB_REQUEST_TIMED_OUT = (1 << 24) | 14
+cdef CassError _LIB_EXECUTION_PROFILE_INVALID = (1 << 24) | 34
 cdef CassError _SERVER_UNPREPARED = (2 << 24) | 0x2500
 
 _CONSISTENCY_NAMES = {
@@ -102,6 +103,8 @@ cdef object error_of_future(CassFuture* future, CassError code, object query, bi
     cdef size_t length = 0
     driver.cass_future_error_message(future, &text, &length)
     message = text[:length].decode("utf-8", "replace") if length else driver.cass_error_desc(code).decode()
+    if code == _LIB_EXECUTION_PROFILE_INVALID:
+        message = f"execution profile {message}"
     error_class = _errors.class_of_code(code)
     error = error_class(message)
     error.code = code
