@@ -1,0 +1,164 @@
+"""Batches: what they take, what they send, and when they are frozen."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+import acsylla_like
+from acsylla_like import UNSET, errors
+from acsylla_like.testing import cql
+
+INSERT = "INSERT INTO ks.t (k, v) VALUES (?, ?)"
+MAKERS = {
+    "logged": (acsylla_like.create_batch_logged, 0),
+    "unlogged": (acsylla_like.create_batch_unlogged, 1),
+    "counter": (acsylla_like.create_batch_counter, 2),
+}
+
+
+@pytest.fixture
+async def asking(scripted):
+    scripted.answer(INSERT, cql.void(), [("k", "int"), ("v", "list<int>")], key=[0])
+    async with acsylla_like.connect(scripted.contact_points, port=scripted.port) as session:
+        yield session
+
+
+def _int(value: int) -> bytes:
+    return value.to_bytes(4, "big")
+
+
+def _list(*values: int) -> bytes:
+    return _int(len(values)) + b"".join(_int(4) + _int(value) for value in values)
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+async def test_a_batch_sends_what_was_added_in_its_order(scripted, asking, kind):
+    make, number = MAKERS[kind]
+    prepared = await asking.create_prepared(INSERT)
+    plain = "INSERT INTO ks.t (k) VALUES (9)"
+    batch = make()
+    assert batch.kind == kind
+    assert batch.add(prepared, [1, [1]]) is batch
+    batch.add(prepared, {"v": None, "k": 2}).add(INSERT, (3, UNSET)).add(INSERT, {"k": 4, "v": [4]}).add(plain)
+    batch.add(prepared.bind([5, []])).add(acsylla_like.create_statement(INSERT, [6, [6, 6]]))
+    assert len(batch) == 7
+    assert kind in repr(batch)
+    result = await asking.execute(batch)
+    sent = scripted.requests[-1]
+    assert sent.opcode == cql.BATCH
+    assert sent.batch_type == number
+    assert sent.batch == [
+        (INSERT, [_int(1), _list(1)]),
+        (INSERT, [_int(2), None]),
+        (INSERT, [_int(3), cql.UNSET]),
+        (INSERT, [_int(4), _list(4)]),
+        (plain, []),
+        (INSERT, [_int(5), _list()]),
+        (INSERT, [_int(6), _list(6, 6)]),
+    ]
+    assert result.coordinator == f"{scripted.address}:{scripted.port}"
+    assert len(result) == 0
+
+
+async def test_a_batch_is_executed_any_number_of_times_and_grows_in_between(scripted, asking):
+    prepared = await asking.create_prepared(INSERT)
+    batch = acsylla_like.create_batch_unlogged().add(prepared, [1, []])
+    await asyncio.gather(*[asking.execute(batch) for _ in range(20)])
+    batch.add(prepared, [2, []])
+    await asking.execute(batch)
+    assert [len(request.batch) for request in scripted.requests if request.opcode == cql.BATCH] == [1] * 20 + [2]
+
+
+@pytest.mark.parametrize("how", ["prepared", "text"])
+async def test_a_batch_is_frozen_when_executed(scripted, asking, how):
+    query = await asking.create_prepared(INSERT) if how == "prepared" else INSERT
+    values = [1, [7]]
+    batch = acsylla_like.create_batch_unlogged().add(query, values)
+    request = asking.execute(batch)
+    batch.add(query, [2, []])
+    values[1].append(8)
+    values[0] = 5
+    await request
+    assert scripted.requests[-1].batch == [(INSERT, [_int(1), _list(7)])]
+
+
+async def test_mistakes_are_told_when_they_are_made(scripted, asking):
+    prepared = await asking.create_prepared(INSERT)
+    before = len(scripted.requests)
+    batch = acsylla_like.create_batch_logged()
+    for query, values, error_class, words in (
+        (None, None, TypeError, "a batch takes a str"),
+        (batch, None, TypeError, "a batch takes a str"),
+        (prepared, [1], ValueError, "missing v"),
+        (prepared, ["1", []], TypeError, "k"),
+        (prepared, {"k": 1}, errors.BindError, "no value for v"),
+        (INSERT, "ab", TypeError, "sequence or a mapping"),
+        ("INSERT INTO ks.t (k) VALUES (%s)", [1], ValueError, r"\? and :name"),
+    ):
+        with pytest.raises(error_class, match=words):
+            batch.add(query, values)
+    assert len(batch) == 0
+    with pytest.raises(ValueError, match="the batch is empty"):
+        await asking.execute(batch)
+    with pytest.raises(TypeError, match="a Batch takes no parameters"):
+        await asking.execute(batch.add(prepared, [1, []]), [1])
+    assert len(scripted.requests) == before
+
+
+async def test_mistakes_in_a_texts_values_name_the_statement(scripted, asking):
+    for values, error_class, words in (
+        ([1], ValueError, "statement 1 of the batch: .*missing v"),
+        ({"k": 1, "v": [], "w": 1}, KeyError, "statement 1 of the batch: unknown parameter 'w'"),
+        ([2**40, []], OverflowError, "statement 1 of the batch: .*k"),
+    ):
+        batch = acsylla_like.create_batch_logged().add(INSERT, [1, []]).add(INSERT, values)
+        with pytest.raises(error_class, match=words):
+            await asking.execute(batch)
+    assert all(request.opcode == cql.PREPARE for request in scripted.requests)
+
+
+async def test_a_kind_that_does_not_exist():
+    with pytest.raises(ValueError, match="logged, unlogged or counter"):
+        acsylla_like.Batch("other")
+
+
+async def test_a_host_cannot_be_chosen_for_a_batch(scripted, asking):
+    text = "INSERT INTO ks.t (k) VALUES (1)"
+    for batch, options in (
+        (acsylla_like.create_batch_logged(host=scripted.address), {}),
+        (acsylla_like.create_batch_logged(), {"host": scripted.address}),
+    ):
+        with pytest.raises(ValueError, match="host cannot be chosen for a batch"):
+            await asking.execute(batch.add(text), **options)
+    assert scripted.requests == []
+
+
+async def test_a_timeout_of_a_batch(scripted, asking):
+    scripted.handler = lambda request: cql.SILENCE if request.opcode == cql.BATCH else None
+    batch = acsylla_like.create_batch_logged(timeout=0.05).add("INSERT INTO ks.t (k) VALUES (1)")
+    with pytest.raises(errors.RequestTimeout) as caught:
+        await asking.execute(batch)
+    assert "Batch logged, 1 statements" in caught.value.query
+
+
+async def test_batches_for_real(session):
+    await session.execute("CREATE TABLE plain (k int PRIMARY KEY, v int)")
+    await session.execute("CREATE TABLE counted (k int PRIMARY KEY, n counter)")
+    insert = await session.create_prepared("INSERT INTO plain (k, v) VALUES (?, ?)")
+    count = await session.create_prepared("UPDATE counted SET n = n + ? WHERE k = ?")
+    for make in (acsylla_like.create_batch_logged, acsylla_like.create_batch_unlogged):
+        batch = make(consistency="ONE")
+        for k in range(100):
+            batch.add(insert, [k, k * k])
+        batch.add("DELETE FROM plain WHERE k = :k", {"k": 0})
+        await session.execute(batch, timeout=10.0)
+    assert sorted(await session.execute("SELECT k, v FROM plain")) == [(k, k * k) for k in range(1, 100)]
+    batch = acsylla_like.create_batch_counter()
+    for _ in range(10):
+        batch.add(count, [3, 1])
+    await session.execute(batch)
+    assert (await session.execute("SELECT n FROM counted")).single() == (30,)
+    with pytest.raises(errors.InvalidQuery):
+        await session.execute(acsylla_like.create_batch_counter().add(insert, [1, 1]))
