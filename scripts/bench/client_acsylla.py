@@ -1,7 +1,8 @@
-"""What the bench asks of acsylla."""
+"""What the bench asks of acsylla. Its uuids stay text, as it gives them."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from importlib.metadata import version
 from typing import Any
 
@@ -11,31 +12,51 @@ import acsylla
 class Client:
     version = version("acsylla")
 
-    async def connect(self, host: str, port: int, keyspace: str, insert: str, select: str, scan: str) -> None:
-        self.cluster = acsylla.create_cluster([host], port=port, log_level="error")
+    async def connect(self, host: str, port: int, keyspace: str) -> None:
+        self.cluster = acsylla.create_cluster([host], port=port, log_level="critical")
         self.session = await self.cluster.create_session(keyspace=keyspace)
+
+    async def first_query(self, text: str) -> None:
+        self.read(await self.session.execute(acsylla.create_statement(text)))
+
+    async def prepare(self, insert: str, select: str, mixed: str, scan: str) -> None:
         self.insert_statement = await self.session.create_prepared(insert)
         self.select_statement = await self.session.create_prepared(select)
+        self.mixed_statement = await self.session.create_prepared(mixed)
         self.scan_statement = await self.session.create_prepared(scan)
 
-    async def insert(self, values: tuple[Any, ...]) -> None:
+    def insert(self, values: tuple[Any, ...]) -> Awaitable[Any]:
         statement = self.insert_statement.bind()
         statement.bind_list(list(values))
-        await self.session.execute(statement)
+        return self.session.execute(statement)
 
-    async def select(self, key: int) -> tuple[Any, ...]:
+    def select(self, key: int) -> Awaitable[Any]:
         statement = self.select_statement.bind()
         statement.bind_list([key])
-        return (await self.session.execute(statement)).first().as_tuple()
+        return self.session.execute(statement)
+
+    def mixed(self, key: int) -> Awaitable[Any]:
+        statement = self.mixed_statement.bind()
+        statement.bind_list([key])
+        return self.session.execute(statement)
+
+    def batch(self, rows: list[tuple[Any, ...]]) -> Awaitable[Any]:
+        batch = acsylla.create_batch_unlogged()
+        for values in rows:
+            statement = self.insert_statement.bind()
+            statement.bind_list(list(values))
+            batch.add_statement(statement)
+        return self.session.execute_batch(batch)
+
+    def read(self, result: Any) -> int:
+        return len([row.as_tuple() for row in result])
 
     async def scan(self, page_size: int) -> int:
         rows = 0
         statement = self.scan_statement.bind(page_size=page_size)
         while True:
             result = await self.session.execute(statement)
-            for row in result:
-                row.as_tuple()
-                rows += 1
+            rows += self.read(result)
             if not result.has_more_pages():
                 return rows
             statement.set_page_state(result.page_state())

@@ -2,34 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Any
 
 import acsylla_like
 
 
 class Client:
-    version = acsylla_like.driver_info().version
+    version = f"driver {acsylla_like.driver_info().version}"
 
-    async def connect(self, host: str, port: int, keyspace: str, insert: str, select: str, scan: str) -> None:
+    async def connect(self, host: str, port: int, keyspace: str) -> None:
         self.session = await acsylla_like.connect(host, port=port, keyspace=keyspace)
+
+    async def first_query(self, text: str) -> None:
+        self.read(await self.session.execute(text))
+
+    async def prepare(self, insert: str, select: str, mixed: str, scan: str) -> None:
         self.insert_statement = await self.session.create_prepared(insert)
         self.select_statement = await self.session.create_prepared(select)
+        self.mixed_statement = await self.session.create_prepared(mixed)
         self.scan_statement = await self.session.create_prepared(scan)
 
-    async def insert(self, values: tuple[Any, ...]) -> None:
-        await self.session.execute(self.insert_statement, values)
+    def insert(self, values: tuple[Any, ...]) -> Awaitable[Any]:
+        return self.session.execute(self.insert_statement, values)
 
-    async def select(self, key: int) -> tuple[Any, ...]:
-        row = (await self.session.execute(self.select_statement, (key,))).one()
-        assert row is not None
-        return row.as_tuple()
+    def select(self, key: int) -> Awaitable[Any]:
+        return self.session.execute(self.select_statement, (key,))
+
+    def mixed(self, key: int) -> Awaitable[Any]:
+        return self.session.execute(self.mixed_statement, (key,))
+
+    def batch(self, rows: list[tuple[Any, ...]]) -> Awaitable[Any]:
+        batch = acsylla_like.create_batch_unlogged()
+        for values in rows:
+            batch.add(self.insert_statement, values)
+        return self.session.execute(batch)
+
+    def read(self, result: Any) -> int:
+        return len([row.as_tuple() for row in result])
 
     async def scan(self, page_size: int) -> int:
         rows = 0
         async for page in self.session.stream(self.scan_statement, page_size=page_size).pages():
-            for row in page:
-                row.as_tuple()
-                rows += 1
+            rows += self.read(page)
         return rows
 
     async def close(self) -> None:

@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
-"""Us beside acsylla against a real Cassandra: client CPU and wall time, in interleaved rounds with turning order.
+"""Us beside other clients and the bare C++ driver: client CPU, throughput and latency, in interleaved rounds.
 
-Prints, for each kind of work, the medians and the median of the per-round ratios with its spread (the quartiles). Needs
-acsylla 1.2.0 beside us in the environment: pip install acsylla==1.2.0. `--server host:port` uses a server that is there;
-otherwise an embedded one is started.
+All clients stay connected, each in a process of its own, and take turns at every kind of work; who begins changes from round to
+round. Prints each figure as the median over the rounds, and the medians of the per-round ratios to acsylla (on the same event
+loop) and to the bare driver, with quartiles. Without `--server` they talk to a server that does nothing, built when first
+needed (a C++ compiler), so that the clients are what is measured.
+
+Measures those of acsylla 1.2.0, scyllapy, cassandra-driver and uvloop that are installed beside us.
 """
 
 from __future__ import annotations
@@ -11,149 +14,202 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import importlib.util
 import json
+import os
 import platform
-import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import programs
+import report
+from work import CONNECT, FIRST_QUERY, KEYSPACE, MIXED_ROWS, STATEMENTS, TABLE_ROWS, TABLES, WORK, scaled, values_of
+
 import acsylla_like
-from acsylla_like.testing import Cassandra
 
 HERE = Path(__file__).resolve().parent
-CLIENTS = ("acsylla_like", "acsylla")
-KEYSPACE = "acsylla_like_bench"
-TABLE_ROWS = 20_000
-
-INSERT = "INSERT INTO rows (id, name, big, ratio, flag) VALUES (?, ?, ?, ?, ?)"
-SELECT = "SELECT id, name, big, ratio, flag FROM rows WHERE id = ?"
-SCAN = "SELECT id, name, big, ratio, flag FROM rows"
-
-WORK: dict[str, dict[str, Any]] = {
-    "insert, 1 in flight": {"work": "insert", "count": 2_000, "in_flight": 1},
-    "insert, 32 in flight": {"work": "insert", "count": 20_000, "in_flight": 32},
-    "insert, 256 in flight": {"work": "insert", "count": 20_000, "in_flight": 256},
-    "insert, 1,024 in flight": {"work": "insert", "count": 20_000, "in_flight": 1024},
-    "select one row, 32 in flight": {"work": "select", "count": 20_000, "in_flight": 32, "rows": TABLE_ROWS},
-    "select one row, 1,024 in flight": {"work": "select", "count": 20_000, "in_flight": 1024, "rows": TABLE_ROWS},
-    "read paged by 5,000, per row": {"work": "scan", "count": 5, "page_size": 5000, "rows": TABLE_ROWS},
-}
+CLIENTS = (
+    "acsylla_like", "acsylla", "acsylla_like:uvloop", "acsylla:uvloop", "bare_driver:eventfd", "bare_driver:callback",
+    "scyllapy", "cassandra_driver",
+)  # fmt: skip
+PACKAGES = {"cassandra_driver": "cassandra"}
+# So much less work for those that take so much longer.
+SLOWNESS = {"scyllapy": 10, "cassandra_driver": 10}
 
 
 class Worker:
-    """A client's process."""
+    """A client's process. What connecting took is in `connected`."""
 
     def __init__(self, name: str, settings: dict[str, Any]) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, str(HERE / "worker.py"), name, json.dumps(settings)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.version = self._answer()["version"]
+        self.name = name
+        self.slowness = SLOWNESS.get(name.partition(":")[0], 1)
+        self.process = subprocess.Popen(_command(name, settings), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.connected = self._answer()
+        self.version = self.connected.pop("version")
 
     def run(self, order: dict[str, Any]) -> dict[str, float]:
+        """Runs an order; tells seconds of CPU and wall per unit, units per second, latencies."""
         assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(order) + "\n")
+        self.process.stdin.write(json.dumps(scaled(order, 1 / self.slowness)) + "\n")
         self.process.stdin.flush()
-        return self._answer()
+        figures = self._answer()
+        units = figures.pop("units")
+        return {**figures, "cpu": figures["cpu"] / units, "wall": figures["wall"] / units, "rate": units / figures["wall"]}
 
     def _answer(self) -> dict[str, Any]:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            raise SystemExit(f"a client ended with exit code {self.process.wait()}; see above")
+            raise SystemExit(f"{self.name} ended with exit code {self.process.wait()}; see above")
         return dict(json.loads(line))
 
     def stop(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait(timeout=30)
+        self.process.communicate(timeout=30)  # the end of its input ends it
+
+
+def _command(name: str, settings: dict[str, Any]) -> list[str]:
+    kind, _, mode = name.partition(":")
+    if kind == "bare_driver":
+        library = acsylla_like.driver_info().path
+        return [str(programs.build(kind)), mode, library, str(programs.libpython()), json.dumps(settings)]
+    return [sys.executable, str(HERE / "worker.py"), name, json.dumps(settings)]
+
+
+def chosen(names: list[str]) -> list[str]:
+    """Those of the clients that can run here; says why the others cannot."""
+    found = []
+    for name in names:
+        kind, _, mode = name.partition(":")
+        lacking = [package for package in (PACKAGES.get(kind, kind), mode) if package and importlib.util.find_spec(package) is None]
+        if kind == "bare_driver":
+            try:
+                programs.libpython()
+                programs.build(kind)
+            except (FileNotFoundError, subprocess.CalledProcessError) as error:
+                print(f"without {name}: {error}", file=sys.stderr)
+                continue
+        elif lacking:
+            print(f"without {name}: {' and '.join(lacking)} not installed", file=sys.stderr)
+            continue
+        found.append(name)
+    return found
 
 
 @contextlib.contextmanager
-def server(given: str | None) -> Iterator[tuple[str, int]]:
-    """The server given, or an embedded one."""
-    if given is not None:
+def server(given: str | None, address: str) -> Iterator[tuple[str, int]]:
+    """The server asked for: that at host:port, an embedded Cassandra, or the one that does nothing."""
+    if given is None:
+        with programs.NullServer(address, table_rows=TABLE_ROWS) as null_server:
+            yield null_server.address, null_server.port
+    elif given == "cassandra":
+        from acsylla_like.testing import Cassandra
+
+        print("starting a Cassandra …", file=sys.stderr)
+        with Cassandra() as cassandra:
+            yield str(cassandra.contact_points[0]), cassandra.port
+    else:
         host, _, port = given.rpartition(":")
         yield host, int(port)
-        return
-    print("starting a Cassandra …", file=sys.stderr)
-    with Cassandra() as cassandra:
-        yield str(cassandra.contact_points[0]), cassandra.port
 
 
-async def prepare_table(host: str, port: int) -> None:
+async def fill(host: str, port: int) -> None:
+    """Makes the tables on a real server, with the rows that the null server would make up."""
     async with acsylla_like.connect(host, port=port, request_timeout=60.0) as session:
         await session.execute(
             f"CREATE KEYSPACE IF NOT EXISTS {KEYSPACE} WITH replication = {{'class': 'SimpleStrategy', 'replication_factor': 1}}"
         )
-        await session.execute(f"DROP TABLE IF EXISTS {KEYSPACE}.rows")
-        await session.execute(f"CREATE TABLE {KEYSPACE}.rows (id int PRIMARY KEY, name text, big bigint, ratio double, flag boolean)")
+        for name, columns in TABLES.items():
+            await session.execute(f"DROP TABLE IF EXISTS {KEYSPACE}.{name}")
+            await session.execute(f"CREATE TABLE {KEYSPACE}.{name} ({columns})")
+    async with acsylla_like.connect(host, port=port, keyspace=KEYSPACE, request_timeout=60.0) as session:
+        keys = iter(range(TABLE_ROWS))
+
+        async def insert() -> None:
+            for key in keys:
+                await session.execute(STATEMENTS["insert"], values_of(key))
+
+        await asyncio.gather(*[insert() for _ in range(256)])
+        for number in range(MIXED_ROWS):
+            _, name, big, ratio, flag = values_of(number)
+            counts = dict.fromkeys(("first", "second", "third"), 1000 + number)
+            await session.execute(
+                "INSERT INTO mixed (part, number, big, name, ratio, flag, key, moment, data, items, counts)"
+                f" VALUES (0, {1000 + number}, ?, ?, ?, ?, uuid(), currentTimestamp(), ?, ?, ?)",
+                [big, name, ratio, flag, bytes([number]) * 32, [1000 * number + i for i in range(5)], counts],
+            )
 
 
-def measure(workers: dict[str, Worker], rounds: int) -> dict[str, dict[str, list[dict[str, float]]]]:
-    # Fills the table and warms everyone up; counted by nobody.
-    for worker in workers.values():
-        worker.run({"work": "insert", "count": TABLE_ROWS, "in_flight": 256})
-    found: dict[str, dict[str, list[dict[str, float]]]] = {title: {name: [] for name in workers} for title in WORK}
+def measure(workers: dict[str, Worker], settings: dict[str, Any], work: dict[str, Any], rounds: int) -> dict[str, Any]:
+    """Every figure of every round: work → client → name of the figure → one number per round."""
+    titles = [*work, CONNECT]
+    found: dict[str, dict[str, dict[str, list[float]]]] = {title: {name: {} for name in workers} for title in titles}
+
+    def note(title: str, name: str, figures: dict[str, float]) -> None:
+        for key, value in figures.items():
+            found[title][name].setdefault(key, []).append(value)
+
+    for worker in workers.values():  # warms everyone up; counted by nobody
+        for order in work.values():
+            worker.run(scaled(order, 0.05))
     for number in range(rounds):
         print(f"round {number + 1} of {rounds}", file=sys.stderr)
-        names = list(workers) if number % 2 == 0 else list(workers)[::-1]
-        for title, order in WORK.items():
-            units = order["count"] * (order["rows"] if order["work"] == "scan" else 1)
-            for name in names:
-                times = workers[name].run(order)
-                found[title][name].append({key: 1e6 * value / units for key, value in times.items()})
+        shift = number * 3 % len(workers)
+        turns = [*workers][shift:] + [*workers][:shift]
+        turns = turns if number % 2 == 0 else turns[::-1]
+        for title, order in work.items():
+            for name in turns:
+                note(title, name, workers[name].run(order))
+        for name in turns:
+            newcomer = Worker(name, settings)
+            newcomer.stop()
+            note(CONNECT, name, newcomer.connected)
     return found
 
 
-def report(found: dict[str, dict[str, list[dict[str, float]]]]) -> dict[str, dict[str, float]]:
-    summary = {}
-    print(f"{'client CPU, µs each':<34}{'acsylla_like':>13}{'acsylla':>9}   {'ratio':>5}  (quartiles)   {'wall ratio':>10}")
-    for title, by_client in found.items():
-        ours, theirs = by_client["acsylla_like"], by_client["acsylla"]
-        ratios = [mine["cpu"] / other["cpu"] for mine, other in zip(ours, theirs, strict=True)]
-        walls = [mine["wall"] / other["wall"] for mine, other in zip(ours, theirs, strict=True)]
-        low, median, high = statistics.quantiles(ratios, n=4)
-        summary[title] = {
-            "acsylla_like": statistics.median(times["cpu"] for times in ours),
-            "acsylla": statistics.median(times["cpu"] for times in theirs),
-            "ratio": median,
-            "ratio_low": low,
-            "ratio_high": high,
-            "wall_ratio": statistics.median(walls),
-        }
-        line = summary[title]
-        print(
-            f"{title:<34}{line['acsylla_like']:>13.2f}{line['acsylla']:>9.2f}   {median:>5.2f}  ({low:.2f} – {high:.2f})"
-            f"   {line['wall_ratio']:>10.2f}"
-        )
-    return summary
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    model = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), model)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {"processor": model, "cores": cores, "system": f"{platform.system()} {platform.machine()}", "python": platform.python_version()}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--server", help="host:port of a server that is there")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--server", metavar="HOST:PORT", help="measure against this server, or `cassandra` for an embedded one")
+    parser.add_argument("--address", default="127.0.0.1", help="where the server that does nothing listens (default: 127.0.0.1)")
+    parser.add_argument("--clients", default=",".join(CLIENTS), help="which, after commas (default: %(default)s)")
+    parser.add_argument("--work", default="", help="only the kinds of work whose title contains this")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--scale", type=float, default=1.0, help="so many times the usual count of requests")
+    parser.add_argument("--json", type=Path, help="also write every figure of every round to this file")
     arguments = parser.parse_args()
-    with server(arguments.server) as (host, port):
-        asyncio.run(prepare_table(host, port))
-        settings = {"host": host, "port": port, "keyspace": KEYSPACE, "insert": INSERT, "select": SELECT, "scan": SCAN}
-        workers = {name: Worker(name, settings) for name in CLIENTS}
-        try:
-            versions = ", ".join(f"{name} ({worker.version})" for name, worker in workers.items())
-            print(f"{versions}; CPython {platform.python_version()}, {platform.machine()}; {arguments.rounds} rounds")
-            summary = report(measure(workers, arguments.rounds))
-        finally:
-            for worker in workers.values():
-                worker.stop()
+    work = {title: scaled(order, arguments.scale) for title, order in WORK.items() if arguments.work in title}
+    names = chosen(arguments.clients.split(","))
+    with server(arguments.server, arguments.address) as (host, port), contextlib.ExitStack() as ends:
+        if arguments.server is not None:
+            asyncio.run(fill(host, port))
+        settings = {"host": host, "port": port, "keyspace": KEYSPACE, "first_query": FIRST_QUERY, **STATEMENTS}
+        workers = {}
+        for name in names:
+            workers[name] = Worker(name, settings)
+            ends.callback(workers[name].stop)
+        measured = {
+            "machine": machine(),
+            "server": "a server that does nothing" if arguments.server is None else "a real server",
+            "driver": acsylla_like.driver_info().version,
+            "clients": {name: worker.version for name, worker in workers.items()},
+            "rounds": arguments.rounds,
+            "work": measure(workers, settings, work, arguments.rounds),
+        }
     if arguments.json:
-        arguments.json.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+        arguments.json.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
+    print(report.text(measured))
 
 
 if __name__ == "__main__":

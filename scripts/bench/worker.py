@@ -1,6 +1,12 @@
 """One client in a process of its own: takes orders as JSON lines, runs each, and tells its CPU and wall time.
 
-CPU is that of the whole process, the driver's threads included.
+CPU is that of the whole process, the driver's threads included. The first line of its output tells what connecting and one
+query took, and the peak of memory then, imports included.
+
+What a client module offers as `Client`: `version`; coroutines `connect(host, port, keyspace)`, `first_query(text)`,
+`prepare(insert, select, mixed, scan)`, `scan(page_size)` (reads a table in pages; returns how many rows it read) and `close()`;
+`insert(values)`, `select(key)`, `mixed(key)` and `batch(rows)`, which return an awaitable; `read(answer)`, which makes Python
+values of all that is in an answer and returns the count of rows.
 """
 
 from __future__ import annotations
@@ -8,49 +14,129 @@ from __future__ import annotations
 import asyncio
 import gc
 import importlib
+import itertools
 import json
+import resource
+import statistics
 import sys
 import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
-PAYLOAD = "a text of some forty characters, not more"
+from work import values_of
+
+ROWS = [values_of(key) for key in range(4096)]
 
 
-def values_of(key: int) -> tuple[Any, ...]:
-    """A row of the table: int, text, bigint, double, boolean."""
-    return key, PAYLOAD, key << 20, key / 7, key % 2 == 0
+class Window:
+    """Steps of which so many are under way at a time, each awaited by one of as many tasks."""
+
+    def __init__(self, arguments: Iterable[Any], send: Callable[[Any], Awaitable[Any]], read: Callable[[Any], int] | None) -> None:
+        self.arguments = iter(arguments)
+        self.send = send
+        self.read = read
+        self.rows = 0
+        self.latencies: list[float] = []
+
+    async def run(self, in_flight: int, timed: bool = False) -> None:
+        work = self._timed if timed else self._write if self.read is None else self._read
+        if in_flight == 1:
+            await work()
+        else:
+            await asyncio.gather(*[work() for _ in range(in_flight)])
+
+    async def _write(self) -> None:
+        send = self.send
+        for argument in self.arguments:
+            await send(argument)
+
+    async def _read(self) -> None:
+        send, read = self.send, self.read
+        assert read is not None
+        for argument in self.arguments:
+            answer = await send(argument)
+            self.rows += read(answer)
+
+    async def _timed(self) -> None:
+        send, read, note = self.send, self.read, self.latencies.append
+        for argument in self.arguments:
+            started = time.perf_counter()
+            answer = await send(argument)
+            if read is not None:
+                self.rows += read(answer)
+            note(time.perf_counter() - started)
 
 
-async def in_window(count: int, in_flight: int, step: Any) -> None:
-    """`count` steps, at most `in_flight` at a time, each awaited by one of as many tasks."""
-    keys = iter(range(count))
+def window(client: Any, order: dict[str, Any], count: int) -> Window:
+    work = order["work"]
+    arguments: Iterator[Any]
+    if work == "insert":
+        arguments = itertools.cycle(ROWS)
+    elif work == "batch":
+        arguments = itertools.cycle([ROWS[start : start + order["size"]] for start in range(0, 1024, order["size"])])
+    elif work == "select":
+        arguments = itertools.cycle(range(order["rows"]))
+    else:
+        arguments = itertools.repeat(0)
+    return Window(itertools.islice(arguments, count), getattr(client, work), None if work in ("insert", "batch") else client.read)
 
-    async def work() -> None:
-        for key in keys:
-            await step(key)
 
-    await asyncio.gather(*[work() for _ in range(in_flight)])
+async def run(client: Any, order: dict[str, Any]) -> dict[str, float]:
+    """One order's figures: seconds of CPU and wall for all its `units`, latencies in seconds."""
+    count = order["count"]
+    gc.collect()
+    if order["work"] == "scan":
+        started, cpu = time.perf_counter(), time.process_time()
+        rows = sum([await client.scan(order["page_size"]) for _ in range(count)])
+        return {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - started, "units": rows}
+    steps = window(client, order, count)
+    started, cpu = time.perf_counter(), time.process_time()
+    await steps.run(order["in_flight"])
+    figures = {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - started}
+    expected = 0 if steps.read is None else count * order.get("rows_each", 1)
+    if steps.rows != expected:
+        raise SystemExit(f"read {steps.rows} rows instead of {expected}: {order}")
+    figures["units"] = max(count, steps.rows)
+    if order["timed"] > 1:
+        steps = window(client, order, order["timed"])
+        await steps.run(order["in_flight"], timed=True)
+        hundredths = statistics.quantiles(steps.latencies, n=100, method="inclusive")
+        figures |= {"p50": hundredths[49], "p99": hundredths[98]}
+    return figures
+
+
+def peak_kib() -> float:
+    """The most memory that this process ever held."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "darwin" else 1)
+    # Linux's ru_maxrss begins with the parent's.
+    return float(status.read_text().partition("VmHWM:")[2].split()[0])
 
 
 async def serve(name: str, settings: dict[str, Any]) -> None:
     client = importlib.import_module(f"client_{name}").Client()
-    await client.connect(**settings)
-    print(json.dumps({"version": client.version}), flush=True)
+    started, cpu = time.perf_counter(), time.process_time()
+    await client.connect(settings["host"], settings["port"], settings["keyspace"])
+    await client.first_query(settings["first_query"])
+    connected = {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - started}
+    connected["peak_kib"] = peak_kib()
+    print(json.dumps({"version": client.version, **connected}), flush=True)
+    await client.prepare(**{work: settings[work] for work in ("insert", "select", "mixed", "scan")})
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):
-        order = json.loads(line)
-        gc.collect()
-        started, cpu = time.perf_counter(), time.process_time()
-        if order["work"] == "insert":
-            await in_window(order["count"], order["in_flight"], lambda key: client.insert(values_of(key)))
-        elif order["work"] == "select":
-            await in_window(order["count"], order["in_flight"], lambda key, rows=order["rows"]: client.select(key % rows))
-        else:
-            found = sum([await client.scan(order["page_size"]) for _ in range(order["count"])])
-            assert found == order["rows"] * order["count"], (found, order)
-        print(json.dumps({"cpu": time.process_time() - cpu, "wall": time.perf_counter() - started}), flush=True)
+        print(json.dumps(await run(client, json.loads(line))), flush=True)
     await client.close()
 
 
+def main() -> None:
+    name, _, kind = sys.argv[1].partition(":")
+    loop = importlib.import_module(kind or "asyncio").new_event_loop()
+    asyncio.set_event_loop(loop)
+    loop.run_until_complete(serve(name, json.loads(sys.argv[2])))
+    loop.close()
+
+
 if __name__ == "__main__":
-    asyncio.run(serve(sys.argv[1], json.loads(sys.argv[2])))
+    main()

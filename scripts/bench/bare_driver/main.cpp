@@ -6,7 +6,6 @@
 
 #include <dlfcn.h>
 #include <poll.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <atomic>
@@ -15,6 +14,7 @@
 #include <cstdlib>
 #include <ctime>
 #include <deque>
+#include <fstream>
 #include <iostream>
 #include <string>
 #include <vector>
@@ -57,6 +57,15 @@ double process_seconds() {
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
+/// The most memory that this process ever held. Not getrusage's figure, which begins with the parent's.
+long peak_kib() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.rfind("VmHWM:", 0) == 0) return std::stol(line.substr(6));
+  }
+  return 0;
+}
+
 void check(CassFuture* future) {
   if (driver.cass_future_error_code(future) == CASS_OK) return;
   const char* message = nullptr;
@@ -84,9 +93,8 @@ class Client {
   }
 
   void first_query() {
-    const std::string select = field(settings_, "select");
-    const StatementHandle statement(driver.cass_statement_new_n(select.data(), select.size(), 1));
-    driver.cass_statement_bind_int32(statement.get(), 0, 1);
+    const std::string text = field(settings_, "first_query");
+    const StatementHandle statement(driver.cass_statement_new_n(text.data(), text.size(), 0));
     const FutureHandle future(driver.cass_session_execute(session_, statement.get()));
     wait(future.get());
     const ResultHandle result(driver.cass_future_get_result(future.get()));
@@ -103,8 +111,8 @@ class Client {
     }
   }
 
-  /// Runs one order; with `latencies`, notes how long each request took, in seconds.
-  void run(const std::string& order, std::size_t count, std::vector<double>* latencies) {
+  /// Runs one order; with `latencies`, notes how long each request took, in seconds. Returns the rows or else the requests done.
+  std::size_t run(const std::string& order, std::size_t count, std::vector<double>* latencies) {
     work_ = field(order, "work");
     page_size_ = number(order, "page_size", "0");
     size_ = number(order, "size", "0");
@@ -134,6 +142,7 @@ class Client {
     }
     const std::size_t expected = work_ == "insert" || work_ == "batch" ? 0 : count * number(order, "rows_each", "1");
     if (rows_read_ != expected) fail("read " + std::to_string(rows_read_) + " rows instead of " + std::to_string(expected));
+    return std::max(count, expected);
   }
 
   void close() {
@@ -267,27 +276,25 @@ int main(int count, char** arguments) {
   double cpu = process_seconds();
   client.connect();
   client.first_query();
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
   std::printf("{\"version\": \"C++\", \"cpu\": %.9f, \"wall\": %.9f, \"peak_kib\": %ld}\n", process_seconds() - cpu, seconds_since(start),
-              usage.ru_maxrss);
+              peak_kib());
   std::fflush(stdout);
   client.prepare();
 
   for (std::string order; std::getline(std::cin, order);) {
     start = Clock::now();
     cpu = process_seconds();
-    client.run(order, number(order, "count", "1"), nullptr);
+    const std::size_t units = client.run(order, number(order, "count", "1"), nullptr);
     cpu = process_seconds() - cpu;
     const double wall = seconds_since(start);
     std::vector<double> latencies;
     if (const std::size_t timed = number(order, "timed", "0"); timed > 0) {
       client.run(order, timed, &latencies);
       std::sort(latencies.begin(), latencies.end());
-      std::printf("{\"cpu\": %.9f, \"wall\": %.9f, \"p50\": %.9f, \"p99\": %.9f}\n", cpu, wall, quantile(latencies, 0.5), quantile(latencies, 0.99));
-    } else {
-      std::printf("{\"cpu\": %.9f, \"wall\": %.9f}\n", cpu, wall);
     }
+    std::printf("{\"cpu\": %.9f, \"wall\": %.9f, \"units\": %zu", cpu, wall, units);
+    if (!latencies.empty()) std::printf(", \"p50\": %.9f, \"p99\": %.9f", quantile(latencies, 0.5), quantile(latencies, 0.99));
+    std::printf("}\n");
     std::fflush(stdout);
   }
   client.close();

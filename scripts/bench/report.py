@@ -1,0 +1,97 @@
+#!/usr/bin/env python3
+"""Tables of what side_by_side.py measured and wrote as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+BARE = "bare_driver:eventfd"
+
+Figures = dict[str, dict[str, list[float]]]  # client → name of the figure → one number per round
+
+
+def peer(name: str) -> str:
+    """The client that `name` is compared with: acsylla on the same event loop."""
+    return "acsylla:uvloop" if name.endswith(":uvloop") else "acsylla"
+
+
+def ratios(by_client: Figures, name: str, other: str, figure: str = "cpu") -> tuple[float, float, float] | None:
+    """Lower quartile, median and upper quartile of the per-round ratios of `name` to `other`; None when one was not measured."""
+    if not by_client.get(name, {}).get(figure) or not by_client.get(other, {}).get(figure):
+        return None
+    found = [mine / theirs for mine, theirs in zip(by_client[name][figure], by_client[other][figure], strict=True)]
+    if len(found) == 1:
+        return found[0], found[0], found[0]
+    low, median, high = statistics.quantiles(found, n=4, method="inclusive")
+    return low, median, high
+
+
+def median(by_client: Figures, name: str, figure: str) -> float | None:
+    values = by_client[name].get(figure)
+    return statistics.median(values) if values else None
+
+
+def _micro(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds * 1e6:,.2f}" if seconds < 1e-4 else f"{seconds * 1e6:,.0f}"
+
+
+def _spread(three: tuple[float, float, float] | None) -> str:
+    return "" if three is None else f"{three[1]:.2f} ({three[0]:.2f}–{three[2]:.2f})"
+
+
+def _lines(measured: dict[str, Any]) -> Iterator[str]:
+    machine = measured["machine"]
+    yield f"{machine['processor']}, {machine['cores']} cores, {machine['system']}, CPython {machine['python']}; {measured['server']};"
+    yield f"medians of {measured['rounds']} interleaved rounds, ratios per round with quartiles; driver {measured['driver']};"
+    yield ", ".join(f"{name} {version}" for name, version in measured["clients"].items() if ":" not in name)
+    for title, by_client in measured["work"].items():
+        yield ""
+        has_memory = any("peak_kib" in figures for figures in by_client.values())
+        yield (
+            f"{title:<54}{'CPU µs':>10}  {'to acsylla':<22}{'to the bare driver':<22}"
+            + (f"{'wall µs':>10}{'peak MiB':>10}" if has_memory else f"{'per second':>11}{'p50 µs':>10}{'p99 µs':>10}")
+        )  # fmt: skip
+        for name in by_client:
+            if not by_client[name]:
+                continue
+            cells = f"    {name:<50}{_micro(median(by_client, name, 'cpu')):>10}  {_spread(ratios(by_client, name, peer(name))):<22}"
+            cells += f"{_spread(ratios(by_client, name, BARE)):<22}"
+            if has_memory:
+                yield f"{cells}{_micro(median(by_client, name, 'wall')):>10}{(median(by_client, name, 'peak_kib') or 0) / 1024:>10.1f}"
+                continue
+            rate = median(by_client, name, "rate") or 0.0
+            yield f"{cells}{rate:>11,.0f}{_micro(median(by_client, name, 'p50')):>10}{_micro(median(by_client, name, 'p99')):>10}"
+
+
+def text(measured: dict[str, Any]) -> str:
+    """Every figure, one block for each kind of work."""
+    return "\n".join(_lines(measured))
+
+
+def markdown(measured: dict[str, Any]) -> str:
+    """CPU as multiples of the bare driver's, or of acsylla's where there is no bare driver: one row for each kind of work."""
+    base = BARE if BARE in measured["clients"] else "acsylla"
+    others = [name for name in measured["clients"] if name != base]
+    rows = [f"| work | {base}, CPU µs | " + " | ".join(others) + " |", "|---" * (len(others) + 2) + "|"]
+    for title, by_client in measured["work"].items():
+        cells = [three and f"{three[1]:.2f}" for three in (ratios(by_client, name, base) for name in others)]
+        rows.append(f"| {title} | {_micro(median(by_client, base, 'cpu'))} | " + " | ".join(cell or "" for cell in cells) + " |")
+    return "\n".join(rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("figures", type=Path)
+    parser.add_argument("--markdown", action="store_true", help="one short table of ratios")
+    arguments = parser.parse_args()
+    measured = json.loads(arguments.figures.read_text(encoding="utf-8"))
+    print(markdown(measured) if arguments.markdown else text(measured))
+
+
+if __name__ == "__main__":
+    main()
