@@ -57,6 +57,7 @@ def make_decimal(unscaled: int, scale: int) -> decimal.Decimal:
 
 
 UUID1 = st.builds(lambda number: uuid.UUID(int=number & ~(0xF << 76) & ~(0x3 << 62) | 1 << 76 | 2 << 62), st.integers(0, 2**128 - 1))
+MOMENTS = st.builds(lambda value: value.replace(microsecond=value.microsecond // 1000 * 1000), st.datetimes(timezones=st.just(UTC)))
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=50)
 
 # Each value is just what a column of the type gives back.
@@ -82,8 +83,7 @@ SCALARS: dict[str, st.SearchStrategy[Any]] = {
     "smallint": integers(16),
     "text": TEXTS,
     "time": st.builds(Time.from_nanosecond_of_day, st.integers(0, 86_400_000_000_000 - 1)),
-    "timestamp": st.builds(lambda value: value.replace(microsecond=value.microsecond // 1000 * 1000), st.datetimes(timezones=st.just(UTC)))
-    | st.builds(Timestamp, st.integers(-(2**63), -62_135_596_800_001) | st.integers(253_402_300_800_000, 2**63 - 1)),
+    "timestamp": MOMENTS | st.builds(Timestamp, st.integers(-(2**63), -62_135_596_800_001) | st.integers(253_402_300_800_000, 2**63 - 1)),
     "timeuuid": UUID1,
     "tinyint": integers(8),
     "uuid": st.uuids(),

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from conftest import TwoClients
-from cql_values import SCALARS, UTC, same, vector_of
+from cql_values import MOMENTS, SCALARS, UTC, same, vector_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -93,7 +93,7 @@ ADDRESSES = st.builds(
     lambda street, number, since: Address(street=street, Number=number, since=since),
     st.none() | SCALARS["text"],
     st.none() | SCALARS["int"],
-    st.none() | SCALARS["timestamp"].filter(lambda value: isinstance(value, datetime.datetime)),
+    st.none() | MOMENTS,
 )
 INTS, TEXTS = SCALARS["int"], SCALARS["text"]
 LISTS = st.lists(INTS, max_size=4)
