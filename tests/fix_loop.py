@@ -35,6 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--wakeup"):
         os.environ["ACSYLLA_LIKE_WAKEUP"] = config.getoption("--wakeup")  # the core reads it when it makes a reactor
+    _FACTORIES[config.getoption("--loop")]().close()  # libuv keeps a pipe for the process, which no test shall be blamed for
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -9,6 +9,8 @@ cdef class PreparedVersion:
 
 cdef PreparedVersion prepared_version(const CassPrepared* prepared, str text, Session session):
     """Takes the driver's prepared statement over."""
+    if prepared == NULL:
+        raise _errors.ProtocolError("the server's answer is no prepared statement")
     cdef PreparedVersion version = PreparedVersion.__new__(PreparedVersion)
     version.handle.reset(prepared)
     version.text = text

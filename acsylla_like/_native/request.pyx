@@ -52,8 +52,7 @@ _CancelledError = _asyncio.CancelledError
 _InvalidStateError = _asyncio.InvalidStateError
 
 
-@cython.final
-@cython.freelist(256)
+@cython.final  # and no freelist: an object taken from one counts as finalized, so its __del__ would not run
 cdef class Request:
     """What `Session.execute` returns: awaitable like a coroutine, and sent when someone first shows interest in it."""
 
@@ -82,8 +81,7 @@ cdef class Request:
 
     def throw(self, kind, value=None, traceback=None):
         """As of a coroutine: ends the request, unless it has ended, and raises the exception."""
-        if self.state == NEW:
-            self.state = CANCELLED
+        self.cancel()
         if value is None:
             value = kind if isinstance(kind, BaseException) else kind()
         elif not isinstance(value, BaseException):
@@ -92,16 +90,19 @@ cdef class Request:
 
     def close(self):
         """As of a coroutine: a request that nobody wants is forgotten without a warning."""
-        if self.state == NEW:
-            self.state = CANCELLED
+        self.cancel()
 
     # ---- the future protocol (asyncio.isfuture, asyncio.tasks) ----
 
     @property
     def _asyncio_future_blocking(self):
         # None while no loop could take it: `loop.run_until_complete(request)` then makes a task of it, as of a coroutine.
-        if self.state == NEW and _current_loop() is None:
-            return None
+        # Otherwise it is ensure_future that asks, for itself or for gather: it keeps a future as it is and would never send
+        # one that waits for a sign of interest.
+        if self.state == NEW:
+            if _current_loop() is None:
+                return None
+            self.start()
         return self.blocking
 
     @_asyncio_future_blocking.setter
@@ -302,13 +303,17 @@ cdef class Request:
             return self.release()
         try:
             self._read_answer()
-        except Exception as error:
+        except BaseException as error:
+            # A signal handler's exception, too, or whoever waits would wait for ever.
             if self.state == PENDING:
                 self.fail(error)
+            if not isinstance(error, Exception):
+                raise
         return 0
 
     cdef int _read_answer(self) except -1:
-        if self.reactor.is_closed:
+        if self.reactor.is_closed or (self.kind == CONNECT and self.session.owner.get() == NULL):
+            # Nobody can be told; or the session was given back, and the future of its connect with it.
             self.state = CANCELLED
             return self.release()
         cdef CassError code = driver.cass_future_error_code(self.future.get())
