@@ -290,6 +290,8 @@ cdef class Request:
     cdef bint blocking                  # asyncio's _asyncio_future_blocking
     cdef bint gathers_pages
     cdef bint idempotent
+    cdef bint is_step                   # made by the session on the way of another request
+    cdef bint is_unfinished             # among the session's unfinished
     cdef bint has_recovered
     cdef bint has_moved                 # the session's keyspace is not the one that the statement was prepared in
     cdef bint exception_unseen
@@ -323,6 +325,8 @@ cdef class Request:
     cdef int finish(self, object outcome) except -1
     cdef int fail(self, object error) except -1
     cdef int schedule_callbacks(self) except -1
+    cdef int has_more_steps(self) except -1
+    cdef int has_ended(self) except -1
     cdef int release(self) except -1
     cdef int take_outcome(self) except -1
     cdef int _read_answer(self) except -1
@@ -381,7 +385,8 @@ cdef class Session:
     cdef uint64_t requests_started
     cdef uint64_t requests_failed
     cdef uint64_t requests_cancelled
-    cdef object idle_waiters            # futures to set when nothing is in flight
+    cdef set unfinished                 # requests that have more to send after the driver's next answer
+    cdef readonly bint is_finishing     # takes no new requests, but lets those that were taken go on
     cdef object prepared_cache          # OrderedDict: (keyspace, text) -> PreparedStatement
     cdef object seen_schema_version
     cdef double schema_version_seen_at
@@ -391,10 +396,9 @@ cdef class Session:
     cdef object opened_at
     cdef object __weakref__
     cdef double effective_timeout(self, Options options) noexcept
-    cdef int require_open(self) except -1
+    cdef int require_open(self, bint is_step=*) except -1
     cdef int require_made(self) except -1
     cdef CassFuture* connect(self) except NULL
-    cdef int tell_idle(self) except -1
     cdef object schema_version(self)
     cdef Request request_for(self, object query, object parameters, Options options)
     cdef int build(self, Request request, object query, object parameters) except -1

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from acsylla_like import errors
+from acsylla_like._native import Options
 
 if TYPE_CHECKING:
     from acsylla_like.session import Session
@@ -114,9 +115,8 @@ async def columns(session: Session, keyspace: str, table: str, timeout: float) -
     for source in ("system_schema.columns", "system_virtual_schema.columns"):
         try:
             # What the session's defaults say is for the caller's requests: a page_size of 10 would hide the 11th column.
-            result = await session.execute(
-                _COLUMNS.format(source), (keyspace, table), timeout=timeout, consistency="ONE", tracing=False, page_size=5000
-            )
+            options = Options(timeout=timeout, consistency="ONE", tracing=False, page_size=5000)
+            result = await session._step(_COLUMNS.format(source), (keyspace, table), options)
             rows = [row async for row in result]
         except (errors.Unauthorized, errors.InvalidQuery):
             continue  # a role without the right, or a server without virtual tables

@@ -72,13 +72,17 @@ class Session(_native.Session):
         """
         if not isinstance(query, str):
             raise TypeError(f"a text can be prepared, not {type(query).__name__}")
+        self._require_open()
+        return await self._prepare(query, **options)
+
+    prepare = create_prepared
+
+    async def _prepare(self, query: str, **options: Unpack[RequestOptions]) -> PreparedStatement:
         made = _native.Options(**options) if options else None
         timeout = options.get("timeout") or self.options.timeout_or(self.cluster.request_timeout)
         schema_version, keyspace = self._schema_version, self.keyspace
         version, has_star = await self._prepare_version(query, keyspace, timeout)
         return _native.PreparedStatement._make(query, keyspace, version, made, has_star, schema_version)
-
-    prepare = create_prepared
 
     async def _prepare_version(self, text: str, keyspace: str | None, timeout: float) -> tuple[PreparedVersion, bool]:
         """Prepares a text as it is to be sent, and whether that depends on the table's columns.
@@ -120,7 +124,7 @@ class Session(_native.Session):
         return await _within(timeout, task, text)
 
     async def _prepare_and_keep(self, key: tuple[str | None, str], text: str) -> PreparedStatement:
-        prepared = await self.create_prepared(text)
+        prepared = await self._prepare(text)
         cache = self._prepared_cache
         if self.keyspace == key[0]:  # after a USE meanwhile, who can tell where it was prepared
             cache[key] = prepared
@@ -140,13 +144,13 @@ class Session(_native.Session):
         """A text with parameters whose prepared statement is not kept yet."""
         deadline = _Deadline(self, options)
         prepared = await self._prepared_for(query, deadline.remaining())
-        return await self._execute_with(prepared, parameters, deadline.left_in(options))
+        return await self._step(prepared, parameters, deadline.left_in(options))
 
     async def _execute_renewed(self, prepared: PreparedStatement, parameters: Parameters, options: Options) -> Result:
         """A `SELECT *` after the schema has changed."""
         deadline = _Deadline(self, options)
         await self._renew(prepared, deadline.remaining())
-        return await self._execute_with(prepared, parameters, deadline.left_in(options))
+        return await self._step(prepared, parameters, deadline.left_in(options))
 
     async def _renew(self, prepared: PreparedStatement, timeout: float) -> None:
         flight = (id(asyncio.get_running_loop()), id(prepared))
@@ -180,7 +184,7 @@ class Session(_native.Session):
             batch._has_recovered = True
             return await batch
         await self._renew_or_raise(query, deadline.remaining(), error)
-        request = self._execute_with(query, parameters, deadline.left_in(options))
+        request = self._step(query, parameters, deadline.left_in(options))
         request._has_recovered = True
         return await request
 
@@ -243,7 +247,7 @@ class Session(_native.Session):
     # ---- closing ----
 
     async def close(self) -> None:
-        """Closes the session when the requests in flight are answered; may be called again."""
+        """Closes the session when the requests in flight are answered, with all their pages; may be called again."""
         await self._finish(math.inf)
 
     async def drain(self, *, timeout: float) -> int:
@@ -251,7 +255,7 @@ class Session(_native.Session):
 
         Returns how many were still unanswered then: they end as lost when the connections close.
         """
-        return await self._finish(timeout)
+        return await self._finish(_native.Options(timeout=timeout).timeout_or(math.inf))
 
     async def _finish(self, timeout: float) -> int:
         if not self._is_of_this_process:
@@ -261,8 +265,8 @@ class Session(_native.Session):
             if self._closing is not None and self._closing.get_loop() is asyncio.get_running_loop():
                 await asyncio.shield(self._closing)
             return 0
-        request = self._close_request()
-        self._closing = asyncio.get_running_loop().create_task(self._close(request))
+        unfinished = self._begin_finishing()
+        self._closing = asyncio.get_running_loop().create_task(self._close(unfinished))
         closing = asyncio.shield(self._closing)
         if math.isinf(timeout):
             await closing
@@ -273,9 +277,13 @@ class Session(_native.Session):
             return self.in_flight
         return 0
 
-    async def _close(self, request: Request[None]) -> None:
+    async def _close(self, unfinished: list[Request[Result]]) -> None:
         try:
-            await request
+            # What is one step in the driver it waits for itself; a request of several steps only we know.
+            while unfinished:
+                await _ended(unfinished)
+                unfinished = self._begin_finishing()
+            await self._close_request()
         except errors.ClientError as error:
             if error.code != _UNABLE_TO_CLOSE:  # closed or being closed already: what was wanted
                 raise
@@ -302,6 +310,15 @@ class _Deadline:
     def left_in(self, options: Options) -> Options:
         """`options` with the rest of the time."""
         return options.with_changes(timeout=self.remaining())
+
+
+async def _ended(requests: list[Request[Result]]) -> None:
+    """Waits until all of them have an outcome, whichever."""
+    loop = asyncio.get_running_loop()
+    for request in requests:
+        ended = loop.create_future()
+        request.add_done_callback(lambda _, ended=ended: ended.done() or ended.set_result(None))  # type: ignore[misc]
+        await ended
 
 
 async def _within(timeout: float, task: asyncio.Task[_native.T], text: str) -> _native.T:

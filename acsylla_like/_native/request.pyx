@@ -178,6 +178,7 @@ cdef class Request:
         cdef bint was_sent = self.state == PENDING
         self.cancel_message = msg
         self.state = CANCELLED
+        self.has_ended()
         if self.session is not None:
             self.session.requests_cancelled += 1
         if self.delegate is not None:
@@ -232,6 +233,7 @@ cdef class Request:
             if self.exception_value is not None:
                 self.fail(self.exception_value)
             elif self.cold is not None:
+                self.session.require_open(self.is_step)
                 self.delegate_to(self.cold())
             else:
                 self.submit()
@@ -248,7 +250,7 @@ cdef class Request:
         if self.kind == CLOSE and session == NULL:
             raise _errors.SessionClosed("the session is not open")
         if self.kind != CLOSE and self.kind != CONNECT:
-            self.session.require_open()
+            self.session.require_open(self.is_step or self.pages is not None)
         if self.kind == EXECUTE:
             return self.watch(driver.cass_session_execute(session, self.statement.get()))
         if self.kind == BATCH:
@@ -266,7 +268,7 @@ cdef class Request:
         self.ticket.owner = <void*>self
         Py_INCREF(self)  # until the reactor has taken the ticket
         self.reactor.in_flight += 1
-        self.session.in_flight += 1
+        self.session.in_flight += self.kind != CLOSE and self.kind != CONNECT
         check(notify_when_set(future, &self.ticket), "cass_future_set_callback")
         return 0
 
@@ -275,6 +277,7 @@ cdef class Request:
         if self.state != PENDING:
             coroutine.close()
             return 0
+        self.has_more_steps()
         self.delegate = self.loop.create_task(coroutine)
         self.delegate.add_done_callback(self._take_over)
         return 0
@@ -296,9 +299,7 @@ cdef class Request:
 
     cdef int on_set(self) except -1:
         """The driver has answered; called by the reactor."""
-        self.session.in_flight -= 1
-        if self.session.in_flight == 0:
-            self.session.tell_idle()
+        self.session.in_flight -= self.kind != CLOSE and self.kind != CONNECT
         if self.state != PENDING:
             return self.release()
         try:
@@ -337,6 +338,7 @@ cdef class Request:
         if self.pages is None:
             self.pages = []
         self.pages.append(page)
+        self.has_more_steps()
         check(driver.cass_statement_set_paging_state(self.statement.get(), page.result.get()), "the paging state")
         if not isinf(self.timeout):
             remaining = self.started + self.timeout - monotonic()
@@ -395,8 +397,22 @@ cdef class Request:
         self.release()
         return self.schedule_callbacks()
 
+    cdef int has_more_steps(self) except -1:
+        """More is to be sent before there is an outcome: closing the session waits for it."""
+        if not self.is_unfinished:
+            self.is_unfinished = True
+            self.session.unfinished.add(self)
+        return 0
+
+    cdef int has_ended(self) except -1:
+        if self.is_unfinished:
+            self.is_unfinished = False
+            self.session.unfinished.discard(self)
+        return 0
+
     cdef int release(self) except -1:
         """Lets go of all that only the way needed."""
+        self.has_ended()
         if self.kind == CONNECT:
             self.future.release()  # the SessionOwner's
         else:

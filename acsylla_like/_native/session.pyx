@@ -65,7 +65,7 @@ cdef class Session:
         self.options = _NO_OPTIONS
         self.user_types = {}
         self.prepared_cache = _OrderedDict()
-        self.idle_waiters = []
+        self.unfinished = set()
 
     def __init__(self, Cluster cluster not None, *, keyspace=None, Options options=None, opened_at=None):
         if self.cluster is not None:
@@ -93,11 +93,11 @@ cdef class Session:
             return options.timeout
         return INFINITY if self.cluster is None else self.cluster.request_timeout
 
-    cdef int require_open(self) except -1:
+    cdef int require_open(self, bint is_step=False) except -1:
         if not self.owner.is_of_this_process():
             raise _errors.ForkError("the session was opened before the fork: open one in this process")
         # At exit the sessions are given back while they are still open.
-        if not self.is_open or self.owner.get() == NULL:
+        if not (self.is_open or is_step and self.is_finishing) or self.owner.get() == NULL:
             raise _errors.SessionClosed("the session is not open")
         return 0
 
@@ -141,6 +141,12 @@ cdef class Session:
     def _execute_with(self, query, parameters, Options options not None):
         """As `execute`, with options that are made already."""
         return self.request_for(query, parameters, options)
+
+    def _step(self, query, parameters, Options options not None):
+        """As `_execute_with`, on the way of another request: it is taken even when the session is being closed."""
+        cdef Request request = self.request_for(query, parameters, options)
+        request.is_step = True
+        return request
 
     cdef Request request_for(self, object query, object parameters, Options options):
         cdef Statement statement
@@ -229,6 +235,7 @@ cdef class Session:
         """A request that sends the text as it is, without values."""
         self.require_made()
         cdef Request request = new_request(self, EXECUTE, query, options)
+        request.is_step = True
         request.statement.reset(new_text_statement(query))
         self.complete_statement(request)
         return request
@@ -263,6 +270,7 @@ cdef class Session:
         """A request for a batch whose texts with values have been prepared."""
         self.require_made()
         cdef Request request = new_request(self, BATCH, batch, options)
+        request.is_step = True
         request.parameters = entries
         request.batch.reset(new_batch(batch, entries, options))
         return request
@@ -273,6 +281,7 @@ cdef class Session:
         """Has the cluster parse a text; awaits to a PreparedVersion."""
         self.require_made()
         cdef Request request = new_request(self, PREPARE, text, _NO_OPTIONS)
+        request.is_step = True
         request.timeout = timeout
         request.idempotent = True  # for the error's `.retryable`; the driver hands its own flag down to the bound statements
         request.statement.reset(new_text_statement(text))
@@ -300,7 +309,7 @@ cdef class Session:
         """A number that grows with each schema change that the driver has seen or this session has made."""
         cdef const CassSchemaMeta* schema
         cdef double now = monotonic()
-        self.require_open()
+        self.require_open(True)
         if now < self.schema_version_seen_at + _SCHEMA_VERSION_AGE and self.seen_schema_version is not None:
             return self.seen_schema_version + self.schema_changes
         self.schema_version_seen_at = now
@@ -334,24 +343,16 @@ cdef class Session:
         self.owner.set_connecting(future)
         return future
 
-    cdef int tell_idle(self) except -1:
-        cdef list waiters = self.idle_waiters
-        if waiters:
-            self.idle_waiters = []
-            for waiter in waiters:
-                waiter()
-        return 0
-
-    def _on_idle(self, callback):
-        """Calls `callback()` once, when nothing is in flight: at once where nothing is."""
-        if self.in_flight == 0:
-            callback()
-        else:
-            self.idle_waiters.append(callback)
+    def _begin_finishing(self):
+        """Takes no more requests; returns those of the running loop that have more to send."""
+        self.is_open = False
+        self.is_finishing = True
+        loop = _get_running_loop()
+        return [request for request in self.unfinished if (<Request>request).loop is loop]
 
     def _close_request(self):
         """Closes the connections after the requests in flight; awaits to None."""
-        self.is_open = False
+        self.is_open = self.is_finishing = False
         return new_request(self, CLOSE, None, _NO_OPTIONS)
 
     def _release(self):
