@@ -8,6 +8,7 @@ that wait. Tables are read by its own paging, in one thread beside the loop.
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections import deque
 from collections.abc import Awaitable
@@ -19,6 +20,8 @@ from cassandra.io.libevreactor import LibevConnection
 from cassandra.policies import RoundRobinPolicy, TokenAwarePolicy
 from cassandra.protocol import HAVE_CYTHON
 from cassandra.query import BatchStatement, BatchType, tuple_factory
+
+logging.getLogger("cassandra").setLevel(logging.ERROR)  # a real server warns of every batch
 
 if not HAVE_CYTHON:
     raise SystemExit("this cassandra-driver was installed without its compiled parts")
