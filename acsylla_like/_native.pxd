@@ -196,6 +196,7 @@ cdef extern from "session_owner.hpp" namespace "acsylla_like" nogil:
         cbool create()
         CassSession* get()
         void set_connecting(CassFuture* connecting)
+        void set_closing(CassFuture* closing)
         cbool was_connected()
         cbool is_of_this_process()
         void reset()
@@ -399,6 +400,7 @@ cdef class Session:
     cdef int require_open(self, bint is_step=*) except -1
     cdef int require_made(self) except -1
     cdef CassFuture* connect(self) except NULL
+    cdef CassFuture* close_driver(self) except NULL
     cdef object schema_version(self)
     cdef Request request_for(self, object query, object parameters, Options options)
     cdef int build(self, Request request, object query, object parameters) except -1

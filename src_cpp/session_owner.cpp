@@ -17,7 +17,7 @@ namespace {
 
 struct Dropped {
   CassSession* session;
-  FutureHandle connecting;
+  FutureHandle transition;
 };
 
 /// All of it is guarded by `mutex`.
@@ -54,16 +54,17 @@ void free_dropped_sessions() {
     Dropped& next = taken.front();
     const bool is_last = undecided >= all.dropped.size();
     lock.unlock();
-    // Freeing a session while it connects never returns. Those whose connect is decided do not wait for the others.
+    // Freeing a session while it connects never returns, while it closes it crashes. Those that have done so do not wait
+    // for the others.
     constexpr std::uint64_t moment = 20000;  // microseconds
-    if (next.connecting != nullptr && driver.cass_future_wait_timed(next.connecting.get(), is_last ? moment : 0) == 0) {
+    if (next.transition != nullptr && driver.cass_future_wait_timed(next.transition.get(), is_last ? moment : 0) == 0) {
       ++undecided;
       lock.lock();
       all.dropped.splice(all.dropped.end(), taken);
       continue;
     }
     undecided = 0;
-    next.connecting.reset();
+    next.transition.reset();
     driver.cass_session_free(next.session);
     lock.lock();
     if (--all.being_freed == 0) all.all_freed.notify_all();
@@ -97,7 +98,7 @@ void SessionOwner::reset() noexcept {
   CassSession* session = session_;
   session_ = nullptr;
   if (!is_of_this_process()) {
-    (void)connecting_.release();  // a copy of the parent's: left alone
+    (void)transition_.release();  // a copy of the parent's: left alone
     return;
   }
   Registry& all = registry();
@@ -107,7 +108,7 @@ void SessionOwner::reset() noexcept {
   if (all.live == this) all.live = following_;
   previous_ = following_ = nullptr;
   try {
-    all.dropped.push_back(Dropped{session, std::move(connecting_)});
+    all.dropped.push_back(Dropped{session, std::move(transition_)});
     ++all.being_freed;
     if (!all.thread_runs) {
       all.thread_runs = true;

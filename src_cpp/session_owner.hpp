@@ -6,7 +6,8 @@
 namespace acsylla_like {
 
 /// Owns a session. cass_session_free blocks until the session is closed, for ever while it connects, and for ever in a
-/// forked child: so a dropped session is freed by a thread of ours, after its connect was decided, and only by its process.
+/// forked child; while the session closes, it deletes it under its I/O threads (2.16.2: the close of its own fails at once). So a
+/// dropped session is freed by a thread of ours, after its connect or close has ended, and only by its process.
 class SessionOwner {
  public:
   SessionOwner() = default;
@@ -17,10 +18,12 @@ class SessionOwner {
   /// Makes the session, once. Returns false when the driver cannot.
   bool create();
   CassSession* get() const noexcept { return session_; }
-  /// The future of cass_session_connect: kept until the session is freed, and owned here.
-  void set_connecting(CassFuture* connecting) noexcept { connecting_.reset(connecting); }
+  /// The future of cass_session_connect: kept until the session is freed or closed, and owned here.
+  void set_connecting(CassFuture* connecting) noexcept { transition_.reset(connecting); }
+  /// The future of cass_session_close, likewise.
+  void set_closing(CassFuture* closing) noexcept { transition_.reset(closing); }
   /// Whether set_connecting() was called: a session connects once.
-  bool was_connected() const noexcept { return connecting_ != nullptr; }
+  bool was_connected() const noexcept { return transition_ != nullptr; }
   /// Whether this process made the session; false in a forked child, where nothing of it works.
   bool is_of_this_process() const noexcept;
   /// Hands the session to the freeing thread. Does not block.
@@ -28,7 +31,7 @@ class SessionOwner {
 
  private:
   CassSession* session_ = nullptr;
-  FutureHandle connecting_;
+  FutureHandle transition_;
   unsigned fork_generation_ = 0;
   SessionOwner* previous_ = nullptr;  // the list of live sessions
   SessionOwner* following_ = nullptr;

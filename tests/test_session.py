@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
+import subprocess
+import sys
 import time
 import uuid
 
@@ -342,6 +344,35 @@ async def test_a_cancelled_close_goes_on(scripted):
     assert (await task).single() == (1,)
     await session.close()
     await _until(lambda: scripted.open_connections == 0)
+
+
+GIVEN_UP = """
+import asyncio, random
+import acsylla_like
+from acsylla_like.testing import ScriptedServer, cql
+
+async def main(server, way):
+    session = await acsylla_like.connect(server.contact_points, port=server.port)
+    tasks = [asyncio.create_task(session.execute("SELECT v FROM ks.t", timeout=0.1)) for _ in range(7)]
+    while session.in_flight < 7:
+        await asyncio.sleep(0)
+    if way == 0:
+        await session.drain(timeout=0.01)
+    else:
+        closing = asyncio.create_task(session.close())
+        await asyncio.sleep(random.random() * 0.1)
+
+for number in range(40):
+    with ScriptedServer() as server:
+        server.answer("SELECT v FROM ks.t", cql.SILENCE)
+        asyncio.run(main(server, number % 2))
+print("survived")
+"""
+
+
+def test_a_close_that_is_given_up_does_not_free_the_session_under_the_drivers_threads():
+    run = subprocess.run([sys.executable, "-c", GIVEN_UP], capture_output=True, text=True, timeout=120)
+    assert (run.returncode, run.stdout) == (0, "survived\n"), run.stderr[-2000:]
 
 
 async def test_user_types_come_back_as_the_registered_class(cassandra, session, keyspace):

@@ -258,7 +258,7 @@ cdef class Request:
         if self.kind == PREPARE:
             return self.watch(driver.cass_session_prepare_from_existing(session, self.statement.get()))
         if self.kind == CLOSE:
-            return self.watch(driver.cass_session_close(session))
+            return self.watch(self.session.close_driver())
         return self.watch(self.session.connect())
 
     cdef int watch(self, CassFuture* future) except -1:
@@ -349,7 +349,9 @@ cdef class Request:
 
     cdef int on_error(self, CassError code) except -1:
         cdef bint is_early = monotonic() - self.started < self.timeout - max(0.005, 0.05 * self.timeout)
-        error = error_of_future(self.future.get(), code, self.query, self.idempotent)
+        # Without an answer: a PREPARE has applied nothing.
+        error = error_of_future(self.future.get(), code, self.query,
+                                self.idempotent or (self.kind == PREPARE and code == _LIB_REQUEST_TIMED_OUT))
         if self.version is not None:
             self.version.columns = None  # see columns_of
         if code == _LIB_REQUEST_TIMED_OUT and (isinf(self.timeout) or is_early) and self.kind != CLOSE:
@@ -413,7 +415,7 @@ cdef class Request:
     cdef int release(self) except -1:
         """Lets go of all that only the way needed."""
         self.has_ended()
-        if self.kind == CONNECT:
+        if self.kind == CONNECT or self.kind == CLOSE:
             self.future.release()  # the SessionOwner's
         else:
             self.future.reset(NULL)

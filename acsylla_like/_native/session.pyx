@@ -283,7 +283,6 @@ cdef class Session:
         cdef Request request = new_request(self, PREPARE, text, _NO_OPTIONS)
         request.is_step = True
         request.timeout = timeout
-        request.idempotent = True  # for the error's `.retryable`; the driver hands its own flag down to the bound statements
         request.statement.reset(new_text_statement(text))
         driver.cass_statement_set_request_timeout(request.statement.get(), driver_milliseconds(timeout))
         return request
@@ -343,6 +342,11 @@ cdef class Session:
         self.owner.set_connecting(future)
         return future
 
+    cdef CassFuture* close_driver(self) except NULL:
+        cdef CassFuture* future = driver.cass_session_close(self.owner.get())
+        self.owner.set_closing(future)
+        return future
+
     def _begin_finishing(self):
         """Takes no more requests; returns those of the running loop that have more to send."""
         self.is_open = False
@@ -351,7 +355,9 @@ cdef class Session:
         return [request for request in self.unfinished if (<Request>request).loop is loop]
 
     def _close_request(self):
-        """Closes the connections after the requests in flight; awaits to None."""
+        """Closes the connections after the requests in flight, once; awaits to None."""
+        if not self.is_open and not self.is_finishing:
+            raise _errors.SessionClosed("the session is not open")
         self.is_open = self.is_finishing = False
         return new_request(self, CLOSE, None, _NO_OPTIONS)
 
