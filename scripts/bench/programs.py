@@ -11,6 +11,10 @@ import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -18,6 +22,7 @@ DRIVER_TABLE = ROOT / "src_cpp"
 
 _SOURCES: dict[str, Sequence[Path]] = {
     "null_server": (),
+    "delay_proxy": (),
     "bare_driver": tuple(DRIVER_TABLE / f"{stem}.cpp" for stem in ("driver", "callbacks", "wakeup")),
 }
 _FLAGS = ("-std=c++17", "-O2", "-Wall", "-Wextra", "-pthread", f"-I{DRIVER_TABLE}")
@@ -50,20 +55,20 @@ def libpython() -> Path:
     return library
 
 
-class NullServer:
-    """The null server on a loopback address; `with` starts and ends it. It also ends with this process."""
+class Listener:
+    """A program of ours that listens on a loopback address; `with` starts and ends it. It also ends with this process."""
 
-    def __init__(self, address: str = "127.0.0.1", port: int = 0, *, threads: int = 1, table_rows: int = 100_000) -> None:
-        self.address, self.port = address, port
-        self._options = threads, table_rows
+    def __init__(self, name: str, address: str, port: int, *options: str | int) -> None:
+        self.name, self.address, self.port = name, address, port
+        self._options = options
 
-    def __enter__(self) -> NullServer:
-        command = [str(build("null_server")), self.address, str(self.port), *map(str, self._options)]
+    def __enter__(self) -> Self:
+        command = [str(build(self.name)), self.address, str(self.port), *map(str, self._options)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"the null server ended with exit code {self._process.wait()}; see above")
+            raise RuntimeError(f"{self.name} ended with exit code {self._process.wait()}; see above")
         self.port = json.loads(line)["port"]
         return self
 
@@ -74,3 +79,17 @@ class NullServer:
     def pid(self) -> int:
         """The id of its process."""
         return self._process.pid
+
+
+class NullServer(Listener):
+    """The server that answers at once. A port of 0 takes a free one."""
+
+    def __init__(self, address: str = "127.0.0.1", port: int = 0, *, threads: int = 1, table_rows: int = 100_000) -> None:
+        super().__init__("null_server", address, port, threads, table_rows)
+
+
+class DelayProxy(Listener):
+    """A way to the server at `address` and `port` that takes `delay` seconds longer, there and back; a port of its own there."""
+
+    def __init__(self, address: str, port: int, delay: float) -> None:
+        super().__init__("delay_proxy", address, 0, address, port, round(delay * 1e6))
