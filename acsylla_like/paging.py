@@ -88,4 +88,6 @@ class Stream:
 
 
 def _ignore(request: asyncio.Future[Result] | Request[Result]) -> None:
-    """The outcome is read when the page's turn comes."""
+    """The outcome is read when the page's turn comes; where it never does, nobody misses its error."""
+    if not request.cancelled():
+        request.exception()

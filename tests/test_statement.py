@@ -325,8 +325,9 @@ async def test_a_host_can_be_chosen(simulacron):
                         assert result.coordinator.address == node
             with pytest.raises(errors.NoHostsAvailable):
                 await session.execute("SELECT v FROM ks.t", host=("127.255.255.254", cluster.port))
-            with pytest.raises((ValueError, errors.ClientError), match="not an address"):
-                await session.execute("SELECT v FROM ks.t", host="not an address")
+            for text in ("SELECT v FROM ks.t", "CREATE TABLE ks.t (k int PRIMARY KEY)", "USE ks"):
+                with pytest.raises((ValueError, errors.ClientError), match="not an address"):
+                    await session.execute(text, host="not an address")
 
 
 async def test_an_unknown_execution_profile_is_an_error(asking):
