@@ -144,6 +144,25 @@ CASE(a_session_that_connects_is_freed_after_its_connect_was_decided) {
   CHECK(freed() == 1 && fake->futures_freed == 1 && !fake->freed_while_connecting);
 }
 
+CASE(a_session_that_closes_is_freed_after_its_close_has_ended) {
+  auto driver_of_test = use_fake_driver();
+  FakeConnecting* closing = new FakeConnecting;
+  {
+    SessionOwner owner;
+    CHECK(owner.create());
+    FakeConnecting* const connecting = start_connecting(owner);
+    decide(connecting);
+    reinterpret_cast<FakeSession*>(owner.get())->connecting = closing;
+    owner.set_closing(as_driver(closing));
+    delete connecting;
+  }  // does not wait
+  CHECK(!wait_until_freed(50));
+  CHECK(freed() == 0 && sessions_being_freed() == 1);
+  decide(closing);
+  CHECK(wait_until_freed(10000));
+  CHECK(freed() == 1 && fake->futures_freed == 2 && !fake->freed_while_connecting);
+}
+
 CASE(a_connect_that_hangs_does_not_hold_the_others_up) {
   auto driver_of_test = use_fake_driver();
   FakeConnecting* connecting;
