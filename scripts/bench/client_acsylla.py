@@ -25,9 +25,9 @@ class Client:
         self.mixed_statement = await self.session.create_prepared(mixed)
         self.scan_statement = await self.session.create_prepared(scan)
 
-    def insert(self, values: tuple[Any, ...]) -> Awaitable[Any]:
+    def insert(self, values: list[Any]) -> Awaitable[Any]:
         statement = self.insert_statement.bind()
-        statement.bind_list(list(values))
+        statement.bind_list(values)
         return self.session.execute(statement)
 
     def select(self, key: int) -> Awaitable[Any]:
@@ -40,11 +40,11 @@ class Client:
         statement.bind_list([key])
         return self.session.execute(statement)
 
-    def batch(self, rows: list[tuple[Any, ...]]) -> Awaitable[Any]:
+    def batch(self, rows: list[list[Any]]) -> Awaitable[Any]:
         batch = acsylla.create_batch_unlogged()
         for values in rows:
             statement = self.insert_statement.bind()
-            statement.bind_list(list(values))
+            statement.bind_list(values)
             batch.add_statement(statement)
         return self.session.execute_batch(batch)
 

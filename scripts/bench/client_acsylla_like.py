@@ -23,16 +23,16 @@ class Client:
         self.mixed_statement = await self.session.create_prepared(mixed)
         self.scan_statement = await self.session.create_prepared(scan)
 
-    def insert(self, values: tuple[Any, ...]) -> Awaitable[Any]:
+    def insert(self, values: list[Any]) -> Awaitable[Any]:
         return self.session.execute(self.insert_statement, values)
 
     def select(self, key: int) -> Awaitable[Any]:
-        return self.session.execute(self.select_statement, (key,))
+        return self.session.execute(self.select_statement, [key])
 
     def mixed(self, key: int) -> Awaitable[Any]:
-        return self.session.execute(self.mixed_statement, (key,))
+        return self.session.execute(self.mixed_statement, [key])
 
-    def batch(self, rows: list[tuple[Any, ...]]) -> Awaitable[Any]:
+    def batch(self, rows: list[list[Any]]) -> Awaitable[Any]:
         batch = acsylla_like.create_batch_unlogged()
         for values in rows:
             batch.add(self.insert_statement, values)

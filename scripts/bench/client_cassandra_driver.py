@@ -53,7 +53,7 @@ class Client:
         self.mixed_statement = self.session.prepare(mixed)
         self.scan_statement = self.session.prepare(scan)
 
-    def _execute(self, statement: Any, values: tuple[Any, ...] | None = None) -> Awaitable[Any]:
+    def _execute(self, statement: Any, values: list[Any] | None = None) -> Awaitable[Any]:
         waiter = self.loop.create_future()
         answer = self.session.execute_async(statement, values)
         answer.add_callbacks(self._complete, self._complete, callback_args=(waiter,), errback_args=(waiter,))
@@ -73,16 +73,16 @@ class Client:
             else:
                 waiter.set_result(outcome)
 
-    def insert(self, values: tuple[Any, ...]) -> Awaitable[Any]:
+    def insert(self, values: list[Any]) -> Awaitable[Any]:
         return self._execute(self.insert_statement, values)
 
     def select(self, key: int) -> Awaitable[Any]:
-        return self._execute(self.select_statement, (key,))
+        return self._execute(self.select_statement, [key])
 
     def mixed(self, key: int) -> Awaitable[Any]:
-        return self._execute(self.mixed_statement, (key,))
+        return self._execute(self.mixed_statement, [key])
 
-    def batch(self, rows: list[tuple[Any, ...]]) -> Awaitable[Any]:
+    def batch(self, rows: list[list[Any]]) -> Awaitable[Any]:
         batch = BatchStatement(BatchType.UNLOGGED)
         for values in rows:
             batch.add(self.insert_statement, values)

@@ -12,7 +12,7 @@ from scyllapy.extra_types import BigInt, Double
 SCANNED = 10_000  # the rest would take as long as all other work together
 
 
-def _typed(values: tuple[Any, ...]) -> list[Any]:
+def _typed(values: list[Any]) -> list[Any]:
     key, name, big, ratio, flag = values
     return [key, name, BigInt(big), Double(ratio), flag]
 
@@ -33,7 +33,7 @@ class Client:
         self.mixed_statement = await self.session.prepare(mixed)
         self.scan_statement = await self.session.prepare(scan)
 
-    def insert(self, values: tuple[Any, ...]) -> Awaitable[Any]:
+    def insert(self, values: list[Any]) -> Awaitable[Any]:
         return self.session.execute(self.insert_statement, _typed(values))
 
     def select(self, key: int) -> Awaitable[Any]:
@@ -42,7 +42,7 @@ class Client:
     def mixed(self, key: int) -> Awaitable[Any]:
         return self.session.execute(self.mixed_statement, [key])
 
-    def batch(self, rows: list[tuple[Any, ...]]) -> Awaitable[Any]:
+    def batch(self, rows: list[list[Any]]) -> Awaitable[Any]:
         batch = scyllapy.InlineBatch(scyllapy.BatchType.UNLOGGED)
         for values in rows:
             batch.add_query(self.insert_statement, _typed(values))

@@ -26,7 +26,7 @@ from typing import Any
 
 from work import values_of
 
-ROWS = [values_of(key) for key in range(4096)]
+ROWS = [list(values_of(key)) for key in range(4096)]  # lists, which acsylla insists on
 
 
 class Window:
