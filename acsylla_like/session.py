@@ -89,16 +89,19 @@ class Session(_native.Session):
 
         `keyspace` is the session's when the statement was first prepared.
         """
+        try:
+            return await self._prepare_as_sent(text, keyspace, timeout)
+        except errors.Error as error:
+            error.query = text  # not what was sent on its behalf
+            raise
+
+    async def _prepare_as_sent(self, text: str, keyspace: str | None, timeout: float) -> tuple[PreparedVersion, bool]:
         star = select_star.find(text)
         keyspace = keyspace if star is None or star.keyspace is None else star.keyspace
-        try:
-            if star is None or keyspace is None:
-                return await self._prepare_request(text, timeout), False
-            # Prepared as it stands first: the server's own error for a wrong text, and the types of the markers.
-            version = await self._prepare_request(star.qualify(keyspace), timeout)
-        except errors.Error as error:
-            error.query = text
-            raise
+        if star is None or keyspace is None:
+            return await self._prepare_request(text, timeout), False
+        # Prepared as it stands first: the server's own error for a wrong text, and the types of the markers.
+        version = await self._prepare_request(star.qualify(keyspace), timeout)
         columns = await select_star.columns(self, keyspace, star.table, timeout)
         if columns is None:
             return self._let_run_unprepared(version, star.qualify(keyspace)), True

@@ -511,6 +511,23 @@ async def test_reading_the_columns_may_be_refused_by_the_server(scripted):
         assert (sent.opcode, sent.query, sent.parameters) == (cql.QUERY, text, [b"\0\0\0\1"])
 
 
+async def test_an_error_while_reading_the_columns_names_the_users_text(scripted):
+    text = "SELECT * FROM ks.t WHERE k = ?"
+    scripted.answer(text, cql.rows([("k", "int")], [[1]]), [("k", "int")], key=[0])
+    columns = cql.rows([("column_name", "text"), ("kind", "text"), ("position", "int")], [["k", "partition_key", 0]])
+    names = [("keyspace_name", "text"), ("table_name", "text")]
+    scripted.answer(select_star._COLUMNS.format("system_schema.columns"), columns, names)
+    scripted.answer('SELECT "k" FROM ks.t WHERE k = ?', cql.rows([("k", "int")], [[1]]), [("k", "int")], key=[0])
+    scripted.handler = lambda request: cql.error(cql.READ_TIMEOUT) if "system_schema" in request.query else None
+    async with acsylla_like.connect(scripted.contact_points, port=scripted.port) as session:
+        with pytest.raises(errors.ReadTimeout) as caught:
+            await session.create_prepared(text)
+        assert caught.value.query == text
+        scripted.handler = None
+        assert (await session.execute(await session.create_prepared(text), [1])).single() == (1,)
+        assert scripted.requests[-1].query == 'SELECT "k" FROM ks.t WHERE k = ?'
+
+
 # ---- preparing anew happens once --------------------------------------------------------------------------------------
 
 
