@@ -1,6 +1,7 @@
 # Fields of every native class and every C++ declaration, on one page.
 
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from cpython.object cimport PyObject
 from libcpp cimport bool as cbool
 from libcpp.string cimport string
 from libcpp.utility cimport pair
@@ -268,10 +269,14 @@ cdef class Batch:
     cdef list entries                   # of (str or PreparedStatement, tuple or None)
     cdef readonly Options options
 
+cdef class Request
+
 cdef class Reactor:
     cdef Mailbox[Ticket] mailbox
     cdef Wakeup wakeup
     cdef object loop_reference
+    cdef object loop                    # while a drain runs
+    cdef PyObject* loop_pointer         # only compared; NULL when the reactor is closed
     cdef object call_soon
     cdef readonly bint is_closed
     cdef readonly Py_ssize_t in_flight  # tickets that were not drained yet
@@ -279,6 +284,7 @@ cdef class Reactor:
     cdef readonly uint64_t drained      # tickets taken by these
     cdef object __weakref__
     cdef int take_tickets(self) except -1
+    cdef int resume(self, object callback, Request request, object context) except -1
     cdef int close(self) except -1
 
 cdef class Request:

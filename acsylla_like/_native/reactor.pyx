@@ -2,6 +2,7 @@
 
 import os as _os
 import weakref as _weakref
+from asyncio import current_task as _current_task
 from asyncio import get_running_loop as _get_running_loop
 
 cimport cython
@@ -15,6 +16,19 @@ cdef extern from *:
     }
     """
     double monotonic "acsylla_like_monotonic"() nogil
+
+cdef extern from *:
+    """
+    /* The reactor whose drain runs on this thread and may resume tasks, borrowed; NULL outside of one. */
+    static thread_local PyObject* acsylla_like_draining = NULL;
+    /* Whether a task that it resumed runs at this moment. */
+    static thread_local bool acsylla_like_resuming = false;
+    """
+    PyObject* draining "acsylla_like_draining"
+    bint resuming "acsylla_like_resuming"
+    int PyContext_Enter(object context) except -1
+    int PyContext_Exit(object context) except -1
+    bint PyCFunction_CheckExact(object function)
 
 # A drain that has lasted this long (seconds) leaves the rest for the loop's next turn, so that a burst cannot hold it.
 cdef double _DRAIN_BUDGET = 0.002
@@ -38,17 +52,54 @@ cdef class Reactor:
 
     def drain(self):
         """The loop's reader callback: resolves what the driver's threads have put into the mailbox."""
+        cdef PyObject* outer = draining
+        cdef object outer_loop = self.loop
+        cdef bint was_resuming = resuming
+        global draining, resuming
         self.wakeup.clear()
         self.drains += 1
-        self.take_tickets()
+        self.loop = self.loop_reference()
+        # A loop that runs inside a task (by somebody's patch) must not enter another one; in debug mode asyncio watches its
+        # own handles.
+        if _current_task(self.loop) is None and not self.loop.get_debug():
+            draining = <PyObject*>self
+            resuming = False
+        else:
+            draining = NULL
+        try:
+            self.take_tickets()
+        finally:
+            draining = outer
+            resuming = was_resuming
+            self.loop = outer_loop
         if _log_reactor is self:
             deliver_log_lines()
+
+    cdef int resume(self, object callback, Request request, object context) except -1:
+        """Lets the task that waits for `request` go on, now: as its handle would, through the callback and in the context
+        that it gave to add_done_callback."""
+        global resuming
+        try:
+            PyContext_Enter(context)
+        except RuntimeError:  # entered already, by whoever runs this loop inside a task
+            self.loop.call_soon(callback, request, context=context)
+            return 0
+        resuming = True
+        try:
+            callback(request)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            self.loop.call_exception_handler({"message": f"exception in callback {callback!r}", "exception": error})
+        finally:
+            resuming = False
+            PyContext_Exit(context)
+        return 0
 
     cdef int take_tickets(self) except -1:
         cdef Ticket* ticket = self.mailbox.take_all()
         cdef Request request
         cdef double end = monotonic() + _DRAIN_BUDGET
-        cdef int since_clock = 0
         try:
             while ticket != NULL:
                 request = <Request>ticket.owner
@@ -58,11 +109,8 @@ cdef class Reactor:
                 self.drained += 1
                 Py_DECREF(request)
                 request.on_set()
-                since_clock += 1
-                if since_clock == 32:
-                    since_clock = 0
-                    if monotonic() > end and not self.is_closed:
-                        break
+                if monotonic() > end and not self.is_closed:
+                    break
         finally:
             self.mailbox.give_back(ticket)
         return 0
@@ -73,6 +121,7 @@ cdef class Reactor:
         if self.is_closed:
             return 0
         self.is_closed = True
+        self.loop_pointer = NULL
         self.mailbox.set_wakeup(NULL)
         if _last_reactor is self:
             _last_reactor = None
@@ -96,11 +145,10 @@ cdef int _deliver_logs_on(Reactor reactor) except -1:
     return 0
 
 
-cdef Reactor running_reactor():
-    """The reactor of the running loop. Raises RuntimeError where no loop runs."""
+cdef Reactor reactor_of(object loop):
+    """The reactor of a loop that runs."""
     global _last_reactor
-    loop = _get_running_loop()
-    if _loop_of(_last_reactor) is loop:
+    if _last_reactor is not None and _last_reactor.loop_pointer == <PyObject*>loop:
         return _last_reactor
     reactor = _reactors.get(id(loop))
     if reactor is None:
@@ -109,8 +157,29 @@ cdef Reactor running_reactor():
     return <Reactor>reactor
 
 
-cdef inline object _loop_of(Reactor reactor):
-    return None if reactor is None else reactor.loop_reference()
+cdef inline object current_loop():
+    """The running loop; RuntimeError where none runs."""
+    # A task that a drain has resumed runs on the drain's loop: asking asyncio costs a getpid each time (3.10, 3.11).
+    return (<Reactor>draining).loop if draining != NULL else _get_running_loop()
+
+
+cdef inline bint can_resume(Reactor reactor, object callback):
+    """Whether `callback` may be called at once: a C task's wake-up, from the drain itself and not from within a task."""
+    return draining == <PyObject*>reactor and not resuming and (
+        PyCFunction_CheckExact(callback) or type(callback) is _task_wakeup_type or _is_task_wakeup(callback))
+
+
+# CPython 3.10 and 3.11 have a type of its own for the wake-up, 3.12 a builtin method.
+cdef object _task_wakeup_type = None
+
+
+cdef bint _is_task_wakeup(object callback):
+    global _task_wakeup_type
+    kind = type(callback)
+    if _task_wakeup_type is None and kind.__name__ == "TaskWakeupMethWrapper" and kind.__flags__ & (1 << 9) == 0:
+        _task_wakeup_type = kind
+        return True
+    return False
 
 
 cdef Reactor _make_reactor(object loop):
@@ -124,6 +193,7 @@ cdef Reactor _make_reactor(object loop):
         _forget(key, reference)
 
     reactor.loop_reference = _weakref.ref(loop, forget)
+    reactor.loop_pointer = <PyObject*>loop
     loop.add_reader(reactor.wakeup.fd(), reactor.drain)
     reactor.is_closed = False
     reactor.mailbox.set_wakeup(&reactor.wakeup)
@@ -170,7 +240,7 @@ def requests_in_flight():
 
 def loop_counters():
     """(wake-ups, completions) of the running loop's reactor since it was made."""
-    cdef Reactor reactor = running_reactor()
+    cdef Reactor reactor = reactor_of(_get_running_loop())
     return reactor.drains, reactor.drained
 
 

@@ -225,8 +225,8 @@ cdef class Request:
         """Sends it. An error becomes the outcome."""
         self.state = PENDING
         try:
-            self.reactor = running_reactor()
-            self.loop = self.reactor.loop_reference()
+            self.loop = current_loop()
+            self.reactor = reactor_of(self.loop)
             if self.session is not None:
                 self.session.requests_started += 1
             self.started = monotonic()
@@ -431,6 +431,8 @@ cdef class Request:
         if callback is None:
             return 0
         self.callback = self.callback_context = self.more_callbacks = None
+        if more is None and can_resume(self.reactor, callback):
+            return self.reactor.resume(callback, self, context)
         self.loop.call_soon(callback, self, context=context)
         if more is not None:
             for callback, context in more:

@@ -343,7 +343,9 @@ cdef tuple positional(object parameters, PreparedVersion version):
         values = ()
     elif type(parameters) is tuple:
         values = <tuple>parameters
-    elif isinstance(parameters, _Mapping):
+    elif type(parameters) is list:
+        values = tuple(<list>parameters)
+    elif type(parameters) is dict or isinstance(parameters, _Mapping):
         return _by_name(parameters, names)
     else:
         values = _as_tuple(parameters)
