@@ -24,6 +24,8 @@ from acsylla_like._native import DriverLoadError
 __all__ = ["DriverInfo", "DriverLoadError", "driver_info", "ensure_loaded", "load_driver"]
 
 VARIABLE = "ACSYLLA_LIKE_DRIVER"
+# 0: rows are read by way of the driver's iterator, as with a library that is not the bundled one (row_walk.hpp).
+ROW_WALK_VARIABLE = "ACSYLLA_LIKE_ROW_WALK"
 
 # The interpreter's own name for its extensions (cpython-311-x86_64-linux-gnu): the library refers to its symbols.
 BUNDLE = Path(__file__).parent / "_bundled" / "acsylla" / EXTENSION_SUFFIXES[0].split(".")[1]
@@ -112,6 +114,9 @@ def _load(places: Iterator[_Place] | list[_Place]) -> None:
             reason = str(error).removeprefix(f"{place.library}: ")
             tried.append(f"{place.name}: {reason}")
         else:
+            # Its private layout is known of the library whose content was checked when it was bundled, and of no other.
+            is_pinned = _is_same_file(str(BUNDLED_LIBRARY), _native.library_path() or "")
+            _native.walk_rows_in_memory(is_pinned and os.environ.get(ROW_WALK_VARIABLE, "1") != "0")
             return
     raise DriverLoadError(
         "no driver library could be loaded; tried\n"

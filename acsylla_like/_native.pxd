@@ -205,6 +205,16 @@ cdef extern from "session_owner.hpp" namespace "acsylla_like" nogil:
     cbool wait_until_freed(unsigned milliseconds)
     unsigned sessions_being_freed()
 
+cdef extern from "row_walk.hpp" namespace "acsylla_like" nogil:
+    void allow_row_walk(cbool allowed)
+    cbool row_walk_allowed()
+    enum RowsFound:
+        ROWS_UNKNOWN
+        ROWS_FOUND
+        ROWS_TRUNCATED
+    RowsFound find_rows(const CassResult* result, const CassIterator* iterator, size_t columns, const uint8_t** first,
+                        const uint8_t** end)
+
 # ---- a request, from its statement to its rows ------------------------------------------------------------------------
 
 cdef class Options:
@@ -344,15 +354,20 @@ cdef class Page:
     cdef ResultHandle result
     cdef Columns columns
     cdef Py_ssize_t row_count
-    cdef Row decode_row(self, CassIterator* iterator, Py_ssize_t index)
 
 cdef class RowReader:
     cdef IteratorHandle iterator        # of the current page; goes before the pages, which own what it walks
+    cdef const uint8_t* cell            # the next one, where the rows are walked in memory; else NULL
+    cdef const uint8_t* end             # of the answer
     cdef list pages
+    cdef object failure                 # the error that ended the reading
     cdef Py_ssize_t next_page
     cdef Page page
     cdef Py_ssize_t next_row            # within the page
     cdef Row read(self)
+    cdef int open_page(self) except -1
+    cdef int walk_cells(self, Columns columns, tuple values, Py_ssize_t* column) except -1
+    cdef int take_cells(self, Columns columns, tuple values, Py_ssize_t* column) except -1
 
 cdef class Row:
     cdef tuple row_values

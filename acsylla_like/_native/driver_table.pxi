@@ -44,6 +44,7 @@ cdef extern from "driver.hpp" namespace "acsylla_like" nogil:
         size_t (*cass_result_column_count)(const CassResult* result) noexcept
         CassError (*cass_result_column_name)(const CassResult* result, size_t index, const char** name, size_t* length) noexcept
         const CassDataType* (*cass_result_column_data_type)(const CassResult* result, size_t index) noexcept
+        const CassRow* (*cass_result_first_row)(const CassResult* result) noexcept
         CassBool (*cass_result_has_more_pages)(const CassResult* result) noexcept
         CassError (*cass_result_paging_state_token)(const CassResult* result, const char** token, size_t* size) noexcept
         CassIterator* (*cass_iterator_from_result)(const CassResult* result) noexcept
@@ -51,6 +52,7 @@ cdef extern from "driver.hpp" namespace "acsylla_like" nogil:
         CassBool (*cass_iterator_next)(CassIterator* iterator) noexcept
         const CassRow* (*cass_iterator_get_row)(const CassIterator* iterator) noexcept
         const CassValue* (*cass_row_get_column)(const CassRow* row, size_t index) noexcept
+        CassValueType (*cass_value_type)(const CassValue* value) noexcept
         CassBool (*cass_value_is_null)(const CassValue* value) noexcept
         CassError (*cass_value_get_bytes)(const CassValue* value, const uint8_t** bytes, size_t* size) noexcept
         size_t (*cass_value_item_count)(const CassValue* collection) noexcept

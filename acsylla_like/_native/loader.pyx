@@ -45,3 +45,13 @@ def library_symbol_text(str name not None):
     """What `const char* name(int)` of the loaded library or its dependencies returns for 0, or None."""
     cdef string text = driver_symbol_text(name.encode())
     return None if text.size() == 0 else text.decode("utf-8", "replace")
+
+
+def walk_rows_in_memory(bint allowed):
+    """Whether rows may be read straight from an answer's bytes (row_walk.hpp): with a pinned library only."""
+    allow_row_walk(allowed)
+
+
+def walks_rows_in_memory():
+    """Whether they are, where the library's own iterator agrees."""
+    return row_walk_allowed()

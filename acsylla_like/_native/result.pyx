@@ -92,48 +92,105 @@ cdef Columns columns_of(const CassResult* result, PreparedVersion version, Sessi
 cdef class Page:
     """One answer of the server."""
 
-    cdef Row decode_row(self, CassIterator* iterator, Py_ssize_t index):
-        """The next row of `iterator`, its `index`th. Raises DecodeError where the answer ends before its last row."""
-        cdef Columns columns = self.columns
-        cdef tuple types = columns.types
-        cdef Py_ssize_t count = len(types)
-        cdef Py_ssize_t i
-        cdef const CassRow* row
-        cdef const CassValue* value
-        cdef object decoded
-        if not driver.cass_iterator_next(iterator):
-            raise _errors.DecodeError(f"the answer ends in row {index} of {self.row_count}: it was truncated on its way")
-        row = driver.cass_iterator_get_row(iterator)
-        cdef tuple values = PyTuple_New(count)
-        try:
-            for i in range(count):
-                value = driver.cass_row_get_column(row, i)
-                if value == NULL:
-                    raise _errors.DecodeError("it is missing")
-                decoded = decode_column(<CqlType>PyTuple_GET_ITEM(types, i), value)
-                Py_INCREF(decoded)
-                PyTuple_SET_ITEM(values, i, decoded)
-        except _errors.DecodeError as error:
-            raise _errors.DecodeError(f"row {index}, column {columns.names[i]!r}: {error}") from None
-        return new_row(columns, values)
-
 
 @cython.final
 cdef class RowReader:
     """Decodes the rows of some pages, from the first on; each reader walks them by itself."""
 
     cdef Row read(self):
-        """The next row, or None after the last."""
-        while self.page is None or self.next_row == self.page.row_count:
-            if self.next_page == len(self.pages):
-                return None
-            self.page = <Page>self.pages[self.next_page]
-            self.next_page += 1
-            self.next_row = 0
-            self.iterator.reset(driver.cass_iterator_from_result(self.page.result.get()))
-        cdef Row row = self.page.decode_row(self.iterator.get(), self.next_row)
+        """The next row, or None after the last. Raises DecodeError, and goes on raising it."""
+        cdef Columns columns
+        cdef tuple values
+        cdef Py_ssize_t column = 0
+        if self.failure is not None:
+            raise self.failure
+        try:
+            while self.page is None or self.next_row == self.page.row_count:
+                if self.next_page == len(self.pages):
+                    return None
+                self.open_page()
+            columns = self.page.columns
+            values = PyTuple_New(len(columns.types))
+            if self.cell != NULL:
+                self.walk_cells(columns, values, &column)
+            else:
+                self.take_cells(columns, values, &column)
+        except _errors.DecodeError as error:
+            self.failure = self.named(error, column)
+            raise self.failure from None
         self.next_row += 1
-        return row
+        return new_row(columns, values)
+
+    cdef int open_page(self) except -1:
+        cdef Page page = <Page>self.pages[self.next_page]
+        cdef RowsFound found = ROWS_UNKNOWN
+        self.page = page
+        self.next_page += 1
+        self.next_row = 0
+        self.cell = NULL
+        if page.row_count != 0:
+            self.iterator.reset(driver.cass_iterator_from_result(page.result.get()))
+            if page.columns.types:
+                found = find_rows(page.result.get(), self.iterator.get(), len(page.columns.types), &self.cell, &self.end)
+            if found == ROWS_TRUNCATED:
+                raise _errors.DecodeError("the answer was truncated on its way")
+            if found == ROWS_UNKNOWN:
+                self.cell = NULL
+        return 0
+
+    cdef int walk_cells(self, Columns columns, tuple values, Py_ssize_t* column) except -1:
+        """A row straight from the answer's bytes; every length is compared with the bytes that remain."""
+        cdef tuple types = columns.types
+        cdef Py_ssize_t count = len(types)
+        cdef const uint8_t* cell = self.cell
+        cdef const uint8_t* end = self.end
+        cdef int32_t length
+        cdef object decoded
+        column[0] = 0
+        while column[0] < count:
+            if end - cell < 4:
+                raise _errors.DecodeError("the answer was truncated on its way")
+            length = load[int32_t](cell)
+            cell += 4
+            if length < 0:
+                decoded = None
+            elif length > end - cell:
+                raise _errors.DecodeError("the answer was truncated on its way")
+            else:
+                decoded = decode_cell(<CqlType>PyTuple_GET_ITEM(types, column[0]), cell, length)
+                cell += length
+            Py_INCREF(decoded)
+            PyTuple_SET_ITEM(values, column[0], decoded)
+            column[0] += 1
+        self.cell = cell
+        return 0
+
+    cdef int take_cells(self, Columns columns, tuple values, Py_ssize_t* column) except -1:
+        """A row by way of the driver's iterator, with a library whose answers we cannot walk."""
+        cdef tuple types = columns.types
+        cdef Py_ssize_t count = len(types)
+        cdef const CassRow* row
+        cdef const CassValue* value
+        cdef object decoded
+        if not driver.cass_iterator_next(self.iterator.get()):
+            raise _errors.DecodeError("the answer was truncated on its way")
+        row = driver.cass_iterator_get_row(self.iterator.get())
+        column[0] = 0
+        while column[0] < count:
+            value = driver.cass_row_get_column(row, column[0])
+            if value == NULL:
+                raise _errors.DecodeError("it is missing")
+            decoded = decode_column(<CqlType>PyTuple_GET_ITEM(types, column[0]), value)
+            Py_INCREF(decoded)
+            PyTuple_SET_ITEM(values, column[0], decoded)
+            column[0] += 1
+        return 0
+
+    def named(self, error, Py_ssize_t column):
+        """The error with its place."""
+        names = self.page.columns.names
+        name = f", column {names[column]!r}" if column < len(names) else ""
+        return _errors.DecodeError(f"row {self.next_row} of {self.page.row_count}{name}: {error}")
 
 
 cdef RowReader new_reader(list pages):
@@ -148,7 +205,9 @@ cdef Page new_page(CassFuture* future, PreparedVersion version, Session session)
     if page.result.get() == NULL:
         raise _errors.ProtocolError("the server's answer is no result")
     page.columns = columns_of(page.result.get(), version, session)
-    page.row_count = driver.cass_result_row_count(page.result.get())
+    page.row_count = <Py_ssize_t>driver.cass_result_row_count(page.result.get())
+    if not 0 <= page.row_count <= 0x7FFFFFFF:  # the protocol's count is a signed word, the driver's is not
+        raise _errors.DecodeError(f"the answer says that it has {<int32_t>page.row_count} rows")
     return page
 
 
