@@ -276,10 +276,15 @@ cdef class Statement:
 cdef class Batch:
     cdef readonly str kind
     cdef CassBatchType type_code
-    cdef list entries                   # of (str or PreparedStatement, tuple or None)
+    cdef list entries                   # of (PreparedStatement, BoundValues) or (str, tuple, dict or None)
     cdef readonly Options options
 
 cdef class Request
+
+cdef class BoundValues:
+    cdef StatementHandle statement
+    cdef PreparedVersion version        # that the statement was made of
+    cdef tuple parameters
 
 cdef class Reactor:
     cdef Mailbox[Ticket] mailbox
@@ -365,6 +370,7 @@ cdef class RowReader:
     cdef Page page
     cdef Py_ssize_t next_row            # within the page
     cdef Row read(self)
+    cdef object named(self, object error, Py_ssize_t column)
     cdef int open_page(self) except -1
     cdef int walk_cells(self, Columns columns, tuple values, Py_ssize_t* column) except -1
     cdef int take_cells(self, Columns columns, tuple values, Py_ssize_t* column) except -1

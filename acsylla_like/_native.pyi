@@ -62,7 +62,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 # Values of any CQL type: what fits follows from the statement, which no type checker sees.
 Parameters: TypeAlias = Sequence[Any] | Mapping[str, Any] | None
-BatchEntry: TypeAlias = tuple[str | PreparedStatement, Parameters]
+BatchEntry: TypeAlias = tuple[str | PreparedStatement, Parameters | BoundValues]
 
 class Coordinator(str):
     address: str
@@ -140,6 +140,9 @@ class Batch:
     def options(self) -> Options: ...
     def add(self, query: str | PreparedStatement | Statement, parameters: Parameters = None) -> Batch: ...
     def __len__(self) -> int: ...
+
+@final
+class BoundValues: ...
 
 @final
 class Request(Generic[T_co]):

@@ -34,9 +34,10 @@ cdef class Batch:
             if parameters is not None:
                 raise TypeError("a Statement has its values already: give them to create_statement or bind")
             statement = <Statement>query
-            self.entries.append((statement.query, statement.parameters))
-        elif isinstance(query, PreparedStatement):
-            self.entries.append(((<PreparedStatement>query), (<PreparedStatement>query).bind(parameters).parameters))
+            query = statement.query
+            parameters = statement.parameters
+        if isinstance(query, PreparedStatement):
+            self.entries.append((query, bound(<PreparedStatement>query, parameters)))
         elif isinstance(query, str):
             refuse_percent_markers(query, parameters)
             self.entries.append((query, frozen_parameters(query, parameters)))
@@ -52,24 +53,43 @@ cdef class Batch:
         return f"<Batch {self.kind}, {len(self.entries)} statements>"
 
 
+@cython.final
+cdef class BoundValues:
+    """The values of a prepared statement within a batch, with the driver's statement that they were bound to. That one is
+    not changed any more, so any number of batches may hold it."""
+
+
+cdef BoundValues bound(PreparedStatement prepared, object parameters):
+    cdef BoundValues made = BoundValues.__new__(BoundValues)
+    made.version = version_of(prepared)
+    made.parameters = frozen_values(positional(parameters, made.version), made.version)
+    made.statement.reset(new_statement(made.version))
+    bind_values(made.statement.get(), made.version, made.parameters)
+    return made
+
+
 cdef CassBatch* new_batch(Batch batch, list entries, Options options) except NULL:
     """The driver's batch of entries of which no text has values any more."""
     cdef BatchHandle handle
-    cdef StatementHandle statement
-    cdef PreparedVersion version
+    cdef StatementHandle text
+    cdef BoundValues values
+    cdef CassError code
     cdef Py_ssize_t index = 0
     handle.reset(driver.cass_batch_new(batch.type_code))
-    for query, parameters in entries:
-        try:
+    try:
+        for query, parameters in entries:
             if isinstance(query, PreparedStatement):
-                version = version_of(<PreparedStatement>query)
-                statement.reset(new_statement(version))
-                bind_values(statement.get(), version, positional(parameters, version))
+                values = <BoundValues>parameters if isinstance(parameters, BoundValues) else bound(query, parameters)
+                if values.version is not version_of(<PreparedStatement>query):  # prepared anew since
+                    values = bound(query, values.parameters)
+                code = driver.cass_batch_add_statement(handle.get(), values.statement.get())
             else:
-                statement.reset(new_text_statement(query))
-        except (TypeError, ValueError, OverflowError, KeyError) as error:
-            raise type(error)(f"statement {index} of the batch: {error}") from error
-        check(driver.cass_batch_add_statement(handle.get(), statement.get()), f"statement {index} of the batch")
-        index += 1
+                text.reset(new_text_statement(query))
+                code = driver.cass_batch_add_statement(handle.get(), text.get())
+            if code != CASS_OK:
+                check(code, f"statement {index} of the batch")
+            index += 1
+    except (TypeError, ValueError, OverflowError, KeyError) as error:
+        raise type(error)(f"statement {index} of the batch: {error}") from error
     options.apply_to_batch(handle.get())
     return handle.release()

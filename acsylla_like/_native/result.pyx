@@ -186,9 +186,9 @@ cdef class RowReader:
             column[0] += 1
         return 0
 
-    def named(self, error, Py_ssize_t column):
+    cdef object named(self, object error, Py_ssize_t column):
         """The error with its place."""
-        names = self.page.columns.names
+        cdef tuple names = self.page.columns.names
         name = f", column {names[column]!r}" if column < len(names) else ""
         return _errors.DecodeError(f"row {self.next_row} of {self.page.row_count}{name}: {error}")
 
