@@ -27,7 +27,6 @@ struct Registry {
   SessionOwner* live = nullptr;
   std::list<Dropped> dropped;
   unsigned being_freed = 0;
-  bool thread_runs = false;
 };
 
 std::atomic<unsigned> generation{0};
@@ -44,32 +43,26 @@ void after_fork_in_child() {
   new (&registry()) Registry;
 }
 
+/// What each thread runs; there is one for each dropped session, so that none waits for another that does not end.
 void free_dropped_sessions() {
   Registry& all = registry();
   std::unique_lock<std::mutex> lock(all.mutex);
-  std::size_t undecided = 0;  // in a row
   while (!all.dropped.empty()) {
     std::list<Dropped> taken;  // moved from list to list, which takes no memory that could be lacking
     taken.splice(taken.begin(), all.dropped, all.dropped.begin());
     Dropped& next = taken.front();
-    const bool is_last = undecided >= all.dropped.size();
     lock.unlock();
-    // Freeing a session while it connects never returns, while it closes it crashes. Those that have done so do not wait
-    // for the others.
-    constexpr std::uint64_t moment = 20000;  // microseconds
-    if (next.transition != nullptr && driver.cass_future_wait_timed(next.transition.get(), is_last ? moment : 0) == 0) {
-      ++undecided;
-      lock.lock();
-      all.dropped.splice(all.dropped.end(), taken);
-      continue;
+    if (next.transition != nullptr) {
+      // Freeing a session while it connects never returns, while it closes it crashes.
+      constexpr std::uint64_t one_second = 1000000;  // microseconds
+      while (driver.cass_future_wait_timed(next.transition.get(), one_second) == 0) {
+      }
+      next.transition.reset();
     }
-    undecided = 0;
-    next.transition.reset();
     driver.cass_session_free(next.session);
     lock.lock();
     if (--all.being_freed == 0) all.all_freed.notify_all();
   }
-  all.thread_runs = false;
 }
 
 }  // namespace
@@ -110,13 +103,9 @@ void SessionOwner::reset() noexcept {
   try {
     all.dropped.push_back(Dropped{session, std::move(transition_)});
     ++all.being_freed;
-    if (!all.thread_runs) {
-      all.thread_runs = true;
-      std::thread(free_dropped_sessions).detach();
-    }
+    std::thread(free_dropped_sessions).detach();
   } catch (const std::bad_alloc&) {  // leaked: better than blocking the caller
-  } catch (const std::system_error&) {
-    all.thread_runs = false;  // no thread to be had now: the next drop tries again
+  } catch (const std::system_error&) {  // no thread to be had now: that of the next drop takes it
   }
 }
 

@@ -183,6 +183,31 @@ CASE(a_connect_that_hangs_does_not_hold_the_others_up) {
   CHECK(freed() == 3);
 }
 
+CASE(a_session_that_does_not_end_does_not_hold_the_others_up) {
+  auto driver_of_test = use_fake_driver();
+  static std::atomic<bool> let_go;
+  let_go = false;
+  static void (*free_at_once)(CassSession*);
+  free_at_once = driver.cass_session_free;
+  SessionOwner hangs;
+  CHECK(hangs.create());
+  static CassSession* held;
+  held = hangs.get();
+  driver.cass_session_free = [](CassSession* session) {
+    if (session == held) check::comes_true([] { return let_go.load(); });
+    free_at_once(session);
+  };
+  hangs.reset();
+  {
+    SessionOwner other;
+    CHECK(other.create());
+  }
+  CHECK(check::comes_true([] { return freed() == 1; }));
+  let_go = true;
+  CHECK(wait_until_freed(10000));
+  CHECK(freed() == 2);
+}
+
 CASE(all_sessions_are_given_back_at_exit) {
   auto driver_of_test = use_fake_driver();
   std::vector<std::unique_ptr<SessionOwner>> owners;
