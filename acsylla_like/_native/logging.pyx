@@ -25,6 +25,7 @@ def set_driver_log_level(str level not None):
     global _logging_started
     if level not in _DRIVER_LEVELS:
         raise ValueError(f"log level {level!r} is none of {', '.join(_DRIVER_LEVELS)}")
+    _ensure_loaded()
     start_logging(_DRIVER_LEVELS[level])
     _logging_started = True
 

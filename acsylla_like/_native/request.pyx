@@ -313,8 +313,8 @@ cdef class Request:
         return 0
 
     cdef int _read_answer(self) except -1:
-        if self.reactor.is_closed or (self.kind == CONNECT and self.session.owner.get() == NULL):
-            # Nobody can be told; or the session was given back, and the future of its connect with it.
+        if self.reactor.is_closed or (self.kind >= CONNECT and self.session.owner.get() == NULL):
+            # Nobody can be told; or the session was given back, and the future of its connect or close with it.
             self.state = CANCELLED
             return self.release()
         cdef CassError code = driver.cass_future_error_code(self.future.get())
