@@ -19,7 +19,7 @@ from acsylla_like.statement import (
     create_batch_unlogged,
     create_statement,
 )
-from acsylla_like.types import UNSET, Date, Duration, Time, Timestamp
+from acsylla_like.types import UNSET, Date, Duration, FrozenMap, Time, Timestamp
 
 __all__ = [
     "UNSET",
@@ -32,6 +32,7 @@ __all__ = [
     "DriverInfo",
     "DriverLoadError",
     "Duration",
+    "FrozenMap",
     "Parameter",
     "PreparedStatement",
     "Result",
