@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 import traceback
+import weakref
 
 import pytest
 from waiting import until
@@ -92,15 +93,20 @@ class Load:
 
 
 async def test_a_child_that_drops_the_inherited_session_does_not_hang(session):
-    kept = {"session": session}
+    cluster = session.cluster
+    kept = [await cluster.create_session() for _ in range(3)]
+    freed = weakref.WeakSet(kept)
 
     def work():
         kept.clear()
         gc.collect()
+        assert not freed
 
     async with Load(session):
         for _ in range(10):
             in_a_child(work)
+    for one in kept:
+        await one.close()
 
 
 async def test_a_child_that_closes_or_uses_the_inherited_session_is_told(session):
