@@ -134,7 +134,7 @@ def test_lines_need_no_running_loop(cassandra):
         ",".join(cassandra.contact_points),
         str(cassandra.port),
     ]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(acsylla_like.__file__).parents[1])}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, "fine\n", "")
 

@@ -115,15 +115,18 @@ def test_a_session_is_opened_on_one_loop_and_closed_on_another_in_a_thread(cassa
 
 
 @pytest.mark.parametrize("options", ["--loop debug", "--loop uvloop", "--wakeup pipe", "--loop uvloop --wakeup pipe"])
-def test_every_kind_of_loop_and_wake_up_does_the_same(options, cassandra):
+def test_every_kind_of_loop_and_wake_up_does_the_same(options, cassandra, tmp_path):
     """The tests of this module and of closed loops again, where the run of the tests has chosen another kind."""
     if "uvloop" in options:
         pytest.importorskip("uvloop")
     here = Path(__file__).parent
+    root = here.parent.parent
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "not every_kind", *options.split()]
+    command += ["-c", str(root / "pyproject.toml"), f"--rootdir={root}"]
     command += [str(here / "test_several_loops.py"), str(here / "test_loop_closed.py"), str(here / "test_cancellation.py")]
     server = f"{','.join(cassandra.contact_points)}:{cassandra.port}"
-    environment = {**os.environ, "ACSYLLA_LIKE_TEST_SERVER": server}
-    done = subprocess.run(command, cwd=here.parent.parent, env=environment, capture_output=True, text=True, timeout=300)
+    # The package under test, wherever it is: the folder of the repository may have none that is built.
+    environment = {**os.environ, "ACSYLLA_LIKE_TEST_SERVER": server, "PYTHONPATH": str(Path(acsylla_like.__file__).parents[1])}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
     assert " passed" in done.stdout
