@@ -117,6 +117,8 @@ def _load(places: Iterator[_Place] | list[_Place]) -> None:
             # Its private layout is known of the library whose content was checked when it was bundled, and of no other.
             is_pinned = _is_same_file(str(BUNDLED_LIBRARY), _native.library_path() or "")
             _native.walk_rows_in_memory(is_pinned and os.environ.get(ROW_WALK_VARIABLE, "1") != "0")
+            if is_pinned:
+                _native.guard_decoder()
             return
     raise DriverLoadError(
         "no driver library could be loaded; tried\n"

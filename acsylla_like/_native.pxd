@@ -73,6 +73,7 @@ include "_native/driver_table.pxi"
 cdef extern from "driver.hpp" namespace "acsylla_like" nogil:
     string load_driver(const string& path)
     const string& driver_path()
+    void* driver_library()
     vector[pair[string, cbool]] driver_features()
     string driver_symbol_text(const string& symbol)
 
@@ -208,6 +209,7 @@ cdef extern from "session_owner.hpp" namespace "acsylla_like" nogil:
 cdef extern from "row_walk.hpp" namespace "acsylla_like" nogil:
     void allow_row_walk(cbool allowed)
     cbool row_walk_allowed()
+    cbool guard_driver_decoder(void* handle)
     enum RowsFound:
         ROWS_UNKNOWN
         ROWS_FOUND

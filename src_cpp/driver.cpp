@@ -51,6 +51,8 @@ std::string load_driver(const std::string& path) {
 
 const std::string& driver_path() { return path_of_library; }
 
+void* driver_library() noexcept { return library; }
+
 std::vector<std::pair<std::string, bool>> driver_features() {
   std::vector<std::pair<std::string, bool>> features;
 #define REQUIRED(result, name, parameters)

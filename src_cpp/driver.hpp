@@ -30,6 +30,9 @@ std::string load_driver(const std::string& path);
 /// Where the loaded library lies, as the dynamic linker resolved it; empty before load_driver succeeded.
 const std::string& driver_path();
 
+/// The loaded library as dlopen gave it; nullptr before.
+void* driver_library() noexcept;
+
 /// The OPTIONAL functions and whether the loaded library has them.
 std::vector<std::pair<std::string, bool>> driver_features();
 

@@ -18,6 +18,13 @@ namespace acsylla_like {
 void allow_row_walk(bool allowed) noexcept;
 bool row_walk_allowed() noexcept;
 
+/// Has the driver look whether a cell fits what remains of an answer before it steps over it: its own calls of
+/// Decoder::decode_value and update_value go through slots of its linkage table, which get a function of ours that checks
+/// and then calls the original. Without it a first row that is cut short crashes an I/O thread before anybody else sees it.
+/// Returns whether it is done: on Linux x86_64, where it was tried, with the library `handle` (dlopen's) whose slots hold
+/// what the linker says. Call it before the first session.
+bool guard_driver_decoder(void* handle) noexcept;
+
 enum RowsFound {
   ROWS_UNKNOWN,   ///< take the iterator
   ROWS_FOUND,     ///< between the two pointers

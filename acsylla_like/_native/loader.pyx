@@ -52,6 +52,11 @@ def walk_rows_in_memory(bint allowed):
     allow_row_walk(allowed)
 
 
+def guard_decoder():
+    """Has a pinned library stay within an answer that is cut short (row_walk.hpp); returns whether that could be done."""
+    return guard_driver_decoder(driver_library())
+
+
 def walks_rows_in_memory():
     """Whether they are, where the library's own iterator agrees."""
     return row_walk_allowed()
