@@ -382,7 +382,8 @@ async def test_cancelling_reaches_whoever_waits_and_carries_its_message(session,
     assert not request.cancel()
     with pytest.raises(asyncio.CancelledError) as caught:
         await waiting
-    assert caught.value.args == ("nor this",)
+    if sys.version_info >= (3, 11):  # before, a task makes an error of its own without the message
+        assert caught.value.args == ("nor this",)
     assert request.cancelled()
     assert request.done()
     with pytest.raises(asyncio.CancelledError):

@@ -102,7 +102,8 @@ cdef object bind_error(str column, CqlType cql_type, object value, object error)
 
 cdef object _index(object value, str expected):
     """The int that `value` is; a bool is not taken for one, since it would come back as an int."""
-    if not PyBool_Check(value) and PyIndex_Check(value):
+    # numpy's bool is called bool_ before numpy 2 and offers an index, with a warning, before 2.3.
+    if not PyBool_Check(value) and type(value).__name__ not in ("bool", "bool_") and PyIndex_Check(value):
         try:
             return PyNumber_Index(value)
         except TypeError:
