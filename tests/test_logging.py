@@ -30,6 +30,8 @@ async def test_lines_of_all_clusters_arrive_not_only_those_of_the_newest(caplog)
     with ScriptedServer() as first, ScriptedServer() as second, ScriptedServer() as third:
         servers = [first, second, third]
         sessions = [await acsylla_like.connect(server.address, port=server.port) for server in servers]
+        _native.deliver_log_lines()
+        caplog.clear()  # what was said of each while it was the newest
         for server in servers:
             server.stop_listening()
             server.drop_connections()
