@@ -294,7 +294,7 @@ cdef class Reactor:
     cdef object loop_reference
     cdef object loop                    # while a drain runs
     cdef PyObject* loop_pointer         # only compared; NULL when the reactor is closed
-    cdef object call_soon
+    cdef object loop_getter             # self.get_loop: its requests hand it out as theirs
     cdef readonly bint is_closed
     cdef readonly Py_ssize_t in_flight  # tickets that were not drained yet
     cdef readonly uint64_t drains       # how often the loop was woken
@@ -339,6 +339,7 @@ cdef class Request:
     cdef object callback_context
     cdef list more_callbacks
     cdef object __weakref__
+    cdef int add_callback(self, object callback, object context) except -1
     cdef int start(self) except -1
     cdef int submit(self) except -1
     cdef int watch(self, CassFuture* future) except -1

@@ -50,6 +50,10 @@ cdef class Reactor:
         self.mailbox.set_wakeup(NULL)
         self.wakeup.close()
 
+    def get_loop(self):
+        """The loop that it belongs to."""
+        return self.loop if self.loop is not None else self.loop_reference()
+
     def drain(self):
         """The loop's reader callback: resolves what the driver's threads have put into the mailbox."""
         cdef PyObject* outer = draining
@@ -121,6 +125,7 @@ cdef class Reactor:
         if self.is_closed:
             return 0
         self.is_closed = True
+        self.loop_getter = None
         self.loop_pointer = NULL
         self.mailbox.set_wakeup(NULL)
         if _last_reactor is self:
@@ -194,6 +199,7 @@ cdef Reactor _make_reactor(object loop):
 
     reactor.loop_reference = _weakref.ref(loop, forget)
     reactor.loop_pointer = <PyObject*>loop
+    reactor.loop_getter = reactor.get_loop
     loop.add_reader(reactor.wakeup.fd(), reactor.drain)
     reactor.is_closed = False
     reactor.mailbox.set_wakeup(&reactor.wakeup)

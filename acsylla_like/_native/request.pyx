@@ -9,32 +9,6 @@ import warnings as _warnings
 
 from cpython.ref cimport Py_INCREF
 
-cdef extern from *:
-    """
-    /* What a coroutine's end is to the interpreter: StopIteration with the value, without making a traceback. */
-    static void acsylla_like_stop_iteration(PyObject* value) {
-      if (!PyTuple_Check(value) && !PyExceptionInstance_Check(value)) {
-        PyErr_SetObject(PyExc_StopIteration, value);
-        return;
-      }
-      PyObject* wrapped = PyObject_CallFunctionObjArgs(PyExc_StopIteration, value, NULL);
-      if (wrapped == NULL) return;
-      PyErr_SetObject(PyExc_StopIteration, wrapped);
-      Py_DECREF(wrapped);
-    }
-    static void acsylla_like_set_iternext(PyTypeObject* type, iternextfunc function) {
-      type->tp_iternext = function;
-      PyType_Modified(type);
-    }
-    """
-    void _stop_iteration "acsylla_like_stop_iteration"(object value)
-    ctypedef struct PyTypeObject:
-        pass
-    ctypedef PyObject* (*iternextfunc)(PyObject*) noexcept
-    void _set_iternext "acsylla_like_set_iternext"(PyTypeObject* type, iternextfunc function)
-    void PyErr_SetObject(object type, object value)
-    void PyErr_SetNone(object type)
-
 cdef enum RequestKind:
     EXECUTE
     BATCH
@@ -64,8 +38,17 @@ cdef class Request:
     def __iter__(self):
         return self
 
-    def __next__(self):  # replaced by _request_next below, which makes no traceback
+    def __next__(self):  # replaced in awaiting.pyx
         raise NotImplementedError
+
+    def __getattribute__(self, name):
+        return attribute_of_request(self, name)
+
+    def __setattr__(self, name, value):
+        if name is _FUTURE_BLOCKING:
+            self.blocking = value
+        else:
+            PyObject_GenericSetAttr(self, name, value)
 
     def send(self, value):
         """As of a coroutine."""
@@ -141,6 +124,9 @@ cdef class Request:
 
     def add_done_callback(self, callback, *, context=None):
         """Has `callback(request)` called by the loop when there is an outcome; sends the request."""
+        self.add_callback(callback, context)
+
+    cdef int add_callback(self, object callback, object context) except -1:
         if self.state == NEW:
             self.start()
         if context is None:
@@ -154,6 +140,7 @@ cdef class Request:
             if self.more_callbacks is None:
                 self.more_callbacks = []
             self.more_callbacks.append((callback, context))
+        return 0
 
     def remove_done_callback(self, callback):
         """Takes every use of `callback` back; returns how many there were."""
@@ -448,32 +435,6 @@ cdef class Request:
             raise self.exception_value.with_traceback(self.exception_traceback)
         return 0
 
-
-cdef PyObject* _request_next(PyObject* pointer) noexcept:
-    cdef Request self = <Request>pointer
-    if self.state == NEW:
-        try:
-            self.start()
-        except BaseException as error:
-            PyErr_SetObject(type(error), error)
-            return NULL
-    if self.state == PENDING:
-        self.blocking = True
-        Py_INCREF(self)
-        return pointer
-    if self.state == CANCELLED:
-        error = self._make_cancelled_error()
-        PyErr_SetObject(type(error), error)
-    elif self.exception_value is not None:
-        self.exception_unseen = False
-        error = self.exception_value.with_traceback(self.exception_traceback)
-        PyErr_SetObject(type(error), error)
-    else:
-        _stop_iteration(self.outcome)
-    return NULL
-
-
-_set_iternext(<PyTypeObject*>Request, _request_next)
 
 from asyncio import _get_running_loop as _current_loop
 from contextvars import copy_context as _copy_context
