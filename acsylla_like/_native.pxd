@@ -367,14 +367,15 @@ cdef class RowReader:
     cdef IteratorHandle iterator        # of the current page; goes before the pages, which own what it walks
     cdef const uint8_t* cell            # the next one, where the rows are walked in memory; else NULL
     cdef const uint8_t* end             # of the answer
-    cdef list pages
+    cdef Page only_page                 # to be opened, where the result has just one
+    cdef list pages                     # of a result that has several, else None
     cdef object failure                 # the error that ended the reading
     cdef Py_ssize_t next_page
-    cdef Page page
+    cdef Page page                      # that is being read
     cdef Py_ssize_t next_row            # within the page
     cdef Row read(self)
     cdef object named(self, object error, Py_ssize_t column)
-    cdef int open_page(self) except -1
+    cdef bint turn_page(self) except -1
     cdef int walk_cells(self, Columns columns, tuple values, Py_ssize_t* column) except -1
     cdef int take_cells(self, Columns columns, tuple values, Py_ssize_t* column) except -1
 
@@ -384,7 +385,8 @@ cdef class Row:
 
 cdef class Result:
     cdef FutureHandle future            # of the last page: coordinator, tracing id and payload are read when asked for
-    cdef list pages
+    cdef Page only_page                 # where one answer has all the rows
+    cdef list pages                     # where several have, else None
     cdef Py_ssize_t row_count
     cdef list decoded_rows              # the first ones, of those that were asked for by index
     cdef RowReader reader               # decodes the next of these

@@ -95,7 +95,7 @@ cdef class Page:
 
 @cython.final
 cdef class RowReader:
-    """Decodes the rows of some pages, from the first on; each reader walks them by itself."""
+    """Decodes the rows of a result, from the first on; each reader walks its pages by itself."""
 
     cdef Row read(self):
         """The next row, or None after the last. Raises DecodeError, and goes on raising it."""
@@ -106,9 +106,8 @@ cdef class RowReader:
             raise self.failure
         try:
             while self.page is None or self.next_row == self.page.row_count:
-                if self.next_page == len(self.pages):
+                if not self.turn_page():
                     return None
-                self.open_page()
             columns = self.page.columns
             values = PyTuple_New(len(columns.types))
             if self.cell != NULL:
@@ -121,11 +120,17 @@ cdef class RowReader:
         self.next_row += 1
         return new_row(columns, values)
 
-    cdef int open_page(self) except -1:
-        cdef Page page = <Page>self.pages[self.next_page]
+    cdef bint turn_page(self) except -1:
+        """Opens the next page; False after the last."""
+        cdef Page page = self.only_page
         cdef RowsFound found = ROWS_UNKNOWN
+        if self.pages is not None:
+            page = <Page>self.pages[self.next_page] if self.next_page < len(self.pages) else None
+            self.next_page += 1
+        self.only_page = None
+        if page is None:
+            return False
         self.page = page
-        self.next_page += 1
         self.next_row = 0
         self.cell = NULL
         if page.row_count != 0:
@@ -136,7 +141,7 @@ cdef class RowReader:
                 raise _errors.DecodeError("the answer was truncated on its way")
             if found == ROWS_UNKNOWN:
                 self.cell = NULL
-        return 0
+        return True
 
     cdef int walk_cells(self, Columns columns, tuple values, Py_ssize_t* column) except -1:
         """A row straight from the answer's bytes; every length is compared with the bytes that remain."""
@@ -193,9 +198,10 @@ cdef class RowReader:
         return _errors.DecodeError(f"row {self.next_row} of {self.page.row_count}{name}: {error}")
 
 
-cdef RowReader new_reader(list pages):
+cdef RowReader new_reader(Result result):
     cdef RowReader reader = RowReader.__new__(RowReader)
-    reader.pages = pages
+    reader.only_page = result.only_page
+    reader.pages = result.pages
     return reader
 
 
@@ -327,6 +333,7 @@ cdef object _comparable(object other):
 # ---- results ----------------------------------------------------------------------------------------------------------
 
 @cython.final
+@cython.freelist(64)
 cdef class Result:
     """The answer to a request: a sequence of its rows.
 
@@ -337,7 +344,7 @@ cdef class Result:
     cdef int decode_until(self, Py_ssize_t count) except -1:
         """Decodes so that the first `count` rows can be taken by index."""
         if self.reader is None:
-            self.reader = new_reader(self.pages)
+            self.reader = new_reader(self)
             self.decoded_rows = []
         while len(self.decoded_rows) < count:
             self.decoded_rows.append(self.reader.read())
@@ -476,7 +483,7 @@ cdef class ResultIterator:
 
     def __init__(self, Result result not None):
         if result.row_count != 0:
-            self.reader = new_reader(result.pages)
+            self.reader = new_reader(result)
             self.left = result.row_count
 
     def __iter__(self):
@@ -500,14 +507,14 @@ cdef Result new_result(Request request, Page last):
     cdef const char* token = NULL
     cdef size_t size = 0
     cdef Page page
-    cdef list pages = request.pages
-    if pages is None:
-        pages = [last]
-    else:
-        pages.append(last)
-    for page in pages:
-        result.row_count += page.row_count
-    result.pages = pages
+    result.row_count = last.row_count
+    if request.pages is not None:
+        for page in request.pages:
+            result.row_count += page.row_count
+        request.pages.append(last)
+        result.pages = request.pages
+    elif last.row_count != 0:
+        result.only_page = last
     result.result_columns = last.columns if last.columns.names else None
     result.future.reset(request.future.release())
     if driver.cass_result_has_more_pages(last.result.get()):
