@@ -398,6 +398,10 @@ cdef class Result:
     cdef object __weakref__
     cdef int decode_until(self, Py_ssize_t count) except -1
 
+cdef class ResultIterator:
+    cdef RowReader reader               # None after the last row
+    cdef Py_ssize_t left
+
 cdef class Cluster:
     cdef ClusterHandle handle
     cdef readonly double request_timeout  # seconds; infinity: none

@@ -94,6 +94,7 @@ cdef class Page:
 
 
 @cython.final
+@cython.freelist(8)
 cdef class RowReader:
     """Decodes the rows of a result, from the first on; each reader walks its pages by itself."""
 
@@ -133,7 +134,7 @@ cdef class RowReader:
         self.page = page
         self.next_row = 0
         self.cell = NULL
-        if page.row_count != 0:
+        if page.row_count > 1:  # the driver has decoded the first row, which needs no iterator
             self.iterator.reset(driver.cass_iterator_from_result(page.result.get()))
             if page.columns.types:
                 found = find_rows(page.result.get(), self.iterator.get(), len(page.columns.types), &self.cell, &self.end)
@@ -171,15 +172,18 @@ cdef class RowReader:
         return 0
 
     cdef int take_cells(self, Columns columns, tuple values, Py_ssize_t* column) except -1:
-        """A row by way of the driver's iterator, with a library whose answers we cannot walk."""
+        """A row by way of the driver: the only one of an answer, or any with a library whose answers we cannot walk."""
         cdef tuple types = columns.types
         cdef Py_ssize_t count = len(types)
         cdef const CassRow* row
         cdef const CassValue* value
         cdef object decoded
-        if not driver.cass_iterator_next(self.iterator.get()):
+        if self.page.row_count == 1:
+            row = driver.cass_result_first_row(self.page.result.get())
+        else:
+            row = driver.cass_iterator_get_row(self.iterator.get()) if driver.cass_iterator_next(self.iterator.get()) else NULL
+        if row == NULL:
             raise _errors.DecodeError("the answer was truncated on its way")
-        row = driver.cass_iterator_get_row(self.iterator.get())
         column[0] = 0
         while column[0] < count:
             value = driver.cass_row_get_column(row, column[0])
@@ -369,7 +373,11 @@ cdef class Result:
         return self.decoded_rows[index]
 
     def __iter__(self):
-        return ResultIterator(self)
+        cdef ResultIterator iterator = ResultIterator.__new__(ResultIterator)
+        if self.row_count != 0:
+            iterator.reader = new_reader(self)
+            iterator.left = self.row_count
+        return iterator
 
     def __aiter__(self):
         from acsylla_like.paging import rows_of_all_pages
@@ -475,16 +483,9 @@ _Sequence.register(Result)
 
 
 @cython.final
+@cython.freelist(8)
 cdef class ResultIterator:
     """Walks the rows of a Result; several may walk it at once."""
-
-    cdef RowReader reader
-    cdef Py_ssize_t left
-
-    def __init__(self, Result result not None):
-        if result.row_count != 0:
-            self.reader = new_reader(result)
-            self.left = result.row_count
 
     def __iter__(self):
         return self
