@@ -278,12 +278,13 @@ cdef class Statement:
 cdef class Batch:
     cdef readonly str kind
     cdef CassBatchType type_code
-    cdef list entries                   # of (PreparedStatement, BoundValues) or (str, tuple, dict or None)
+    cdef list entries                   # of BoundValues, or (text, its values: a tuple, a dict or None)
     cdef readonly Options options
 
 cdef class Request
 
 cdef class BoundValues:
+    cdef readonly PreparedStatement prepared
     cdef StatementHandle statement
     cdef PreparedVersion version        # that the statement was made of
     cdef tuple parameters

@@ -63,7 +63,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 # Values of any CQL type: what fits follows from the statement, which no type checker sees.
 Parameters: TypeAlias = Sequence[Any] | Mapping[str, Any] | None
-BatchEntry: TypeAlias = tuple[str | PreparedStatement, Parameters | BoundValues]
+BatchEntry: TypeAlias = BoundValues | tuple[str, Parameters]
 
 class Coordinator(str):
     address: str
@@ -140,10 +140,15 @@ class Batch:
     @property
     def options(self) -> Options: ...
     def add(self, query: str | PreparedStatement | Statement, parameters: Parameters = None) -> Batch: ...
+    def add_many(self, query: str | PreparedStatement, rows: Iterable[Parameters]) -> Batch: ...
     def __len__(self) -> int: ...
 
 @final
-class BoundValues: ...
+class BoundValues:
+    @property
+    def prepared(self) -> PreparedStatement: ...
+    @staticmethod
+    def _of(prepared: PreparedStatement, parameters: Parameters, index: int) -> BoundValues: ...
 
 @final
 class Request(Generic[T_co]):

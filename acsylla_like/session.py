@@ -181,7 +181,7 @@ class Session(_native.Session):
         deadline = _Deadline(self, options)
         if isinstance(query, _native.Batch):
             entries: list[BatchEntry] = parameters  # type: ignore[assignment]
-            for statement in {id(entry): entry for entry, _ in entries if not isinstance(entry, str)}.values():
+            for statement in {id(entry.prepared): entry.prepared for entry in entries if not isinstance(entry, tuple)}.values():
                 await self._renew_or_raise(statement, deadline.remaining(), error)
             batch = self._batch_request(query, entries, deadline.left_in(options))
             batch._has_recovered = True
@@ -209,10 +209,11 @@ class Session(_native.Session):
         """A batch with texts that have values: their types come from preparing them."""
         deadline = _Deadline(self, options)
         prepared: list[BatchEntry] = []
-        for query, parameters in entries:
-            if isinstance(query, str) and parameters:
-                query = await self._prepared_for(query, deadline.remaining())
-            prepared.append((query, parameters))
+        for index, entry in enumerate(entries):
+            if isinstance(entry, tuple) and entry[1]:
+                statement = await self._prepared_for(entry[0], deadline.remaining())
+                entry = _native.BoundValues._of(statement, entry[1], index)
+            prepared.append(entry)
         return await self._batch_request(batch, prepared, deadline.left_in(options))
 
     async def _use(self, request: Request[Result], keyspace: str) -> Result:

@@ -72,6 +72,57 @@ async def test_a_batch_is_executed_any_number_of_times_and_grows_in_between(scri
 
 
 @pytest.mark.parametrize("how", ["prepared", "text"])
+async def test_many_rows_at_once(scripted, asking, how):
+    query = await asking.create_prepared(INSERT) if how == "prepared" else INSERT
+    batch = acsylla_like.create_batch_unlogged().add(query, [1, []])
+    assert batch.add_many(query, ((k, [k]) for k in range(2, 4))) is batch
+    assert batch.add_many(query, [{"v": None, "k": 4}, [5, UNSET]]) is batch
+    assert len(batch.add_many(query, [])) == 5
+    await asking.execute(batch)
+    assert [values for _, values in scripted.requests[-1].batch] == [
+        [_int(1), _list()],
+        [_int(2), _list(2)],
+        [_int(3), _list(3)],
+        [_int(4), None],
+        [_int(5), cql.UNSET],
+    ]
+
+
+async def test_a_mistake_in_one_of_many_rows_names_it_and_adds_none(scripted, asking):
+    prepared = await asking.create_prepared(INSERT)
+    batch = acsylla_like.create_batch_logged().add(prepared, [1, []])
+    for query, row, error_class, words in (
+        (prepared, (2,), ValueError, "row 1: .*missing v"),
+        (prepared, ("2", []), TypeError, """row 1: column "k" .*'2'"""),
+        (prepared, (2**31, []), OverflowError, 'row 1: column "k"'),
+        (prepared, {"k": 1}, errors.BindError, "row 1: no value for v"),
+        (prepared, 5, TypeError, "row 1: parameters must be a sequence or a mapping"),
+        (INSERT, "ab", TypeError, "row 1: .*sequence or a mapping"),
+        ("INSERT INTO ks.t (k) VALUES (%s)", [1], ValueError, r"row 0: .*\? and :name"),
+    ):
+        with pytest.raises(error_class, match=words):
+            batch.add_many(query, [[1, []], row, [3, []]])
+        assert len(batch) == 1
+    for query in (None, batch, prepared.bind([1, []])):
+        with pytest.raises(TypeError, match="add_many takes a str or a PreparedStatement"):
+            batch.add_many(query, [])
+    with pytest.raises(TypeError, match="not iterable"):
+        batch.add_many(prepared, 5)
+
+    class OwnError(ValueError):
+        def __init__(self, place, reason):
+            super().__init__(place, reason)
+
+    def rows():
+        yield [1, []]
+        raise OwnError("line 2", "torn")
+
+    with pytest.raises(OwnError, match="torn"):
+        batch.add_many(prepared, rows())
+    assert len(batch) == 1
+
+
+@pytest.mark.parametrize("how", ["prepared", "text"])
 async def test_a_batch_is_frozen_when_executed(scripted, asking, how):
     query = await asking.create_prepared(INSERT) if how == "prepared" else INSERT
     values = [1, [7]]
@@ -150,8 +201,7 @@ async def test_batches_for_real(session):
     count = await session.create_prepared("UPDATE counted SET n = n + ? WHERE k = ?")
     for make in (acsylla_like.create_batch_logged, acsylla_like.create_batch_unlogged):
         batch = make(consistency="ONE")
-        for k in range(100):
-            batch.add(insert, [k, k * k])
+        batch.add_many(insert, ([k, k * k] for k in range(100)))
         batch.add("DELETE FROM plain WHERE k = :k", {"k": 0})
         await session.execute(batch, timeout=10.0)
     assert sorted(await session.execute("SELECT k, v FROM plain")) == [(k, k * k) for k in range(1, 100)]

@@ -30,20 +30,41 @@ cdef class Batch:
         then). Raises TypeError, ValueError, OverflowError or BindError.
         """
         cdef Statement statement
+        if isinstance(query, PreparedStatement):
+            self.entries.append(bound(<PreparedStatement>query, parameters))
+            return self
         if isinstance(query, Statement):
             if parameters is not None:
                 raise TypeError("a Statement has its values already: give them to create_statement or bind")
             statement = <Statement>query
-            query = statement.query
-            parameters = statement.parameters
-        if isinstance(query, PreparedStatement):
-            self.entries.append((query, bound(<PreparedStatement>query, parameters)))
-        elif isinstance(query, str):
-            refuse_percent_markers(query, parameters)
-            self.entries.append((query, frozen_parameters(query, parameters)))
-        else:
+            return self.add(statement.query, statement.parameters)
+        if not isinstance(query, str):
             raise TypeError(
                 f"a batch takes a str, a PreparedStatement or a Statement, not {type(query).__name__}")
+        refuse_percent_markers(query, parameters)
+        self.entries.append((query, frozen_parameters(query, parameters)))
+        return self
+
+    def add_many(self, query, rows):
+        """Adds a text or a PreparedStatement once for each of `rows`, any iterable of sequences or mappings; returns the batch.
+
+        A mistake in a row raises as `add` does, naming the row's index, and leaves the batch as it was.
+        """
+        cdef Py_ssize_t row = 0
+        if not isinstance(query, (PreparedStatement, str)):
+            raise TypeError(f"add_many takes a str or a PreparedStatement, not {type(query).__name__}")
+        added = []
+        for parameters in rows:
+            try:
+                if isinstance(query, PreparedStatement):
+                    added.append(bound(<PreparedStatement>query, parameters))
+                else:
+                    refuse_percent_markers(query, parameters)
+                    added.append((query, frozen_parameters(query, parameters)))
+            except (TypeError, ValueError, OverflowError, KeyError) as error:
+                raise _same_error(error, f"row {row}: {error}") from error
+            row += 1
+        self.entries.extend(added)
         return self
 
     def __len__(self):
@@ -54,18 +75,32 @@ cdef class Batch:
 
 
 @cython.final
+@cython.freelist(256)
 cdef class BoundValues:
-    """The values of a prepared statement within a batch, with the driver's statement that they were bound to. That one is
-    not changed any more, so any number of batches may hold it."""
+    """A prepared statement within a batch: `.prepared`, its values, and the driver's statement that they were bound to. That
+    one is not changed any more, so any number of batches may hold it."""
+
+    @staticmethod
+    def _of(PreparedStatement prepared not None, parameters, Py_ssize_t index):
+        """What a text with values has become, entry `index` of its batch."""
+        try:
+            return bound(prepared, parameters)
+        except (TypeError, ValueError, OverflowError, KeyError) as error:
+            raise _same_error(error, f"statement {index} of the batch: {error}") from error
 
 
 cdef BoundValues bound(PreparedStatement prepared, object parameters):
     cdef BoundValues made = BoundValues.__new__(BoundValues)
+    made.prepared = prepared
     made.version = version_of(prepared)
     made.parameters = frozen_values(positional(parameters, made.version), made.version)
     made.statement.reset(new_statement(made.version))
     bind_values(made.statement.get(), made.version, made.parameters)
     return made
+
+
+cdef object _same_error(object error, str text):
+    return _errors.BindError(text) if isinstance(error, KeyError) else _same_class(error, text)
 
 
 cdef CassBatch* new_batch(Batch batch, list entries, Options options) except NULL:
@@ -77,19 +112,19 @@ cdef CassBatch* new_batch(Batch batch, list entries, Options options) except NUL
     cdef Py_ssize_t index = 0
     handle.reset(driver.cass_batch_new(batch.type_code))
     try:
-        for query, parameters in entries:
-            if isinstance(query, PreparedStatement):
-                values = <BoundValues>parameters if isinstance(parameters, BoundValues) else bound(query, parameters)
-                if values.version is not version_of(<PreparedStatement>query):  # prepared anew since
-                    values = bound(query, values.parameters)
+        for entry in entries:
+            if isinstance(entry, BoundValues):
+                values = <BoundValues>entry
+                if values.version is not values.prepared.version:  # prepared anew since
+                    values = bound(values.prepared, values.parameters)
                 code = driver.cass_batch_add_statement(handle.get(), values.statement.get())
             else:
-                text.reset(new_text_statement(query))
+                text.reset(new_text_statement(entry[0]))
                 code = driver.cass_batch_add_statement(handle.get(), text.get())
             if code != CASS_OK:
                 check(code, f"statement {index} of the batch")
             index += 1
     except (TypeError, ValueError, OverflowError, KeyError) as error:
-        raise type(error)(f"statement {index} of the batch: {error}") from error
+        raise _same_error(error, f"statement {index} of the batch: {error}") from error
     options.apply_to_batch(handle.get())
     return handle.release()

@@ -264,8 +264,8 @@ cdef class Session:
         cdef list entries = list(batch.entries)
         if not entries:
             raise ValueError("the batch is empty")
-        for query, parameters in entries:
-            if isinstance(query, str) and parameters:
+        for entry in entries:
+            if not isinstance(entry, BoundValues) and entry[1]:
                 request.cold = _functools.partial(self._execute_batch, batch, entries, request.options)
                 return 0
         request.parameters = entries

@@ -9,15 +9,21 @@ from collections.abc import Mapping as _Mapping
 from copy import copy as _copy
 
 from acsylla_like.policies import Consistency as _Consistency
+
+cdef object _UNSET
 from acsylla_like.types import UNSET as _UNSET
 
 cimport cython
+from cpython.ref cimport PyObject
 from libc.math cimport INFINITY, NAN, ceil, isinf, isnan
 
 _ATOMS = frozenset((
     type(None), bool, int, float, str, bytes, _uuid.UUID, _decimal.Decimal, _datetime.datetime, _datetime.date, _datetime.time,
     _ipaddress.IPv4Address, _ipaddress.IPv6Address, type(_UNSET),
 ))
+
+cdef extern from "Python.h":
+    PyObject* _borrowed_item "PyTuple_GET_ITEM"(tuple values, Py_ssize_t index)
 
 cdef uint64_t _NO_TIMEOUT = 0  # milliseconds, to the driver
 
@@ -376,29 +382,32 @@ cdef tuple _by_name(object parameters, tuple names):
 cdef int bind_values(CassStatement* statement, PreparedVersion version, tuple values) except -1:
     """Encodes the values and hands them to the driver. Raises naming the column and leaves the statement unusable."""
     cdef Buffer buffer
-    cdef Py_ssize_t i
-    cdef CqlType cql_type
-    cdef object value
-    cdef CassError code
-    for i in range(len(values)):
-        value = values[i]
-        if value is _UNSET:
-            continue
-        if value is None:
-            code = driver.cass_statement_bind_null(statement, i)
-        else:
-            cql_type = <CqlType>version.parameter_types[i]
-            buffer.clear()
-            try:
-                cql_type.encode_function(cql_type, value, buffer)
-            except (TypeError, ValueError, OverflowError, KeyError) as error:
-                raise bind_error(version.parameter_names[i], cql_type, value, error) from None
-            if version.runs_unprepared:
-                code = driver.cass_statement_bind_bytes(statement, i, buffer.data(), buffer.size())
-            else:
-                code = bind_value(statement, i, version.data_types[i], buffer.data(), buffer.size())
-        if code != CASS_OK:
-            check(code, f"parameter {version.parameter_names[i]!r} ({version.parameter_types[i]})")
+    cdef tuple types = version.parameter_types
+    cdef Py_ssize_t count = len(values)
+    cdef Py_ssize_t i = 0
+    cdef PyObject* value
+    cdef PyObject* cql_type
+    cdef CassError code = CASS_OK
+    try:  # around the loop: entering it costs as much as encoding an int
+        while i < count:
+            value = _borrowed_item(values, i)
+            if value == <PyObject*>None:
+                code = driver.cass_statement_bind_null(statement, i)
+            elif value != <PyObject*>_UNSET:
+                cql_type = _borrowed_item(types, i)
+                buffer.clear()
+                (<CqlType>cql_type).encode_function(<CqlType>cql_type, <object>value, buffer)
+                if version.runs_unprepared:
+                    code = driver.cass_statement_bind_bytes(statement, i, buffer.data(), buffer.size())
+                else:
+                    code = bind_value(statement, i, version.data_types[i], buffer.data(), buffer.size())
+            if code != CASS_OK:
+                break
+            i += 1
+    except (TypeError, ValueError, OverflowError, KeyError) as error:
+        raise bind_error(version.parameter_names[i], <CqlType>types[i], values[i], error) from None
+    if code != CASS_OK:
+        check(code, f"parameter {version.parameter_names[i]!r} ({version.parameter_types[i]})")
     return 0
 
 

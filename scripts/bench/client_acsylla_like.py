@@ -33,10 +33,7 @@ class Client:
         return self.session.execute(self.mixed_statement, [key])
 
     def batch(self, rows: list[list[Any]]) -> Awaitable[Any]:
-        batch = acsylla_like.create_batch_unlogged()
-        for values in rows:
-            batch.add(self.insert_statement, values)
-        return self.session.execute(batch)
+        return self.session.execute(acsylla_like.create_batch_unlogged().add_many(self.insert_statement, rows))
 
     def read(self, result: Any) -> int:
         return len([row.as_tuple() for row in result])
