@@ -403,6 +403,18 @@ cdef class ResultIterator:
     cdef RowReader reader               # None after the last row
     cdef Py_ssize_t left
 
+cdef class RowStream:
+    cdef object pages                   # an asynchronous generator of results
+    cdef object step                    # of its __anext__, while the next page is awaited; else None
+    cdef RowReader reader               # of the present page
+    cdef unsigned taken                 # rows
+    cdef double turn_ends               # monotonic seconds; 0: when the next page is here
+    cdef bint is_yielding               # to the loop, though rows are here
+    cdef object failure                 # the error that left the pages
+    cdef int has_failed(self, object error) except -1
+    cdef int advance(self, PyObject** result) except -1
+    cdef int open_page(self, Result page) except -1
+
 cdef class Cluster:
     cdef ClusterHandle handle
     cdef readonly double request_timeout  # seconds; infinity: none

@@ -7,6 +7,8 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from acsylla_like import _native
+
 if TYPE_CHECKING:
     from acsylla_like._native import Options, Parameters, PreparedStatement, Request, Result, Row, Statement
     from acsylla_like.session import Session
@@ -14,14 +16,16 @@ if TYPE_CHECKING:
 __all__ = ["Stream", "rows_of_all_pages"]
 
 
-async def rows_of_all_pages(result: Result) -> AsyncIterator[Row]:
+def rows_of_all_pages(result: Result) -> AsyncIterator[Row]:
     """The rows of a page and of all that follow it."""
-    while True:
-        for row in result:
-            yield row
-        if not result.has_more_pages:
-            return
+    return _native.RowStream(_pages_from(result))
+
+
+async def _pages_from(result: Result) -> AsyncGenerator[Result, None]:
+    yield result
+    while result.has_more_pages:
         result = await result.next_page()
+        yield result
 
 
 class Stream:
@@ -39,7 +43,7 @@ class Stream:
         self._ahead: set[Request[Result]] = set()
 
     def __aiter__(self) -> AsyncIterator[Row]:
-        return self._rows()
+        return _native.RowStream(self._pages())
 
     async def __aenter__(self) -> Stream:
         return self
@@ -51,15 +55,6 @@ class Stream:
         """Drops the pages that are on their way."""
         while self._ahead:
             self._ahead.pop().cancel()
-
-    async def _rows(self) -> AsyncIterator[Row]:
-        pages = self._pages()
-        try:
-            async for page in pages:
-                for row in page:
-                    yield row
-        finally:
-            await pages.aclose()
 
     def pages(self) -> AsyncIterator[Result]:
         """The results, one for each page."""

@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Write the Cython declarations of the driver table from src_cpp/driver_functions.def; `--check` only compares."""
+"""Write the Cython declarations of the driver table from src_cpp/driver_functions.def.
+
+`--check` only compares, and refuses a function that nothing calls: a library that lacks it would be refused for nothing.
+"""
 
 from __future__ import annotations
 
@@ -25,13 +28,25 @@ def declarations() -> str:
     return "\n".join(lines) + "\n"
 
 
+def unused() -> list[str]:
+    """The functions of the list that occur in no source, by name or as a macro pastes it together (bind_value.cpp)."""
+    sources = [*(ROOT / "acsylla_like" / "_native").glob("*.pyx"), *(ROOT / "src_cpp").glob("*.[ch]pp")]
+    text = "\n".join(path.read_text() for path in sources)
+    called = set(re.findall(r"\w+", text))
+    for prefix in re.findall(r"^SETTERS\(\w+, (\w+)\)", text, re.M):
+        called |= {prefix + ending for ending in re.findall(r"prefix##(\w+)", text)}
+    return [entry["name"] for entry in ENTRY.finditer(SOURCE.read_text()) if entry["name"] not in called]
+
+
 def main() -> int:
     text = declarations()
     if "--check" in sys.argv[1:]:
         if not TARGET.exists() or TARGET.read_text() != text:
             print(f"{TARGET.relative_to(ROOT)} is not what driver_functions.def gives: run {Path(__file__).name}")
             return 1
-        return 0
+        for name in unused():
+            print(f"{SOURCE.relative_to(ROOT)} lists {name}, which nothing calls")
+        return 1 if unused() else 0
     TARGET.write_text(text)
     return 0
 

@@ -154,7 +154,7 @@ except _driver.DriverLoadError:
 
 def test_a_library_without_an_optional_function_loads_and_tells(fake_driver: FakeDriver) -> None:
     library = fake_driver(f"old{SUFFIX}", without=("cass_future_coordinator",))
-    code = "f = _driver.driver_info().features\nprint(f['cass_future_coordinator'], f['cass_data_type_is_frozen'])"
+    code = "f = _driver.driver_info().features\nprint(f['cass_future_coordinator'], f['cass_statement_set_host_n'])"
     assert run(code, ACSYLLA_LIKE_DRIVER=str(library)) == "False True"
 
 

@@ -293,6 +293,60 @@ async def test_leaving_early_asks_for_no_more_and_leaves_nothing_behind(asking, 
     assert len(pages.asked) <= 4
 
 
+async def test_a_stream_is_awaited_row_by_row_by_one_task_at_a_time(asking, pages):
+    pages.delay = 0.5
+    rows = aiter(asking.stream(QUERY, page_size=3))
+    assert (await anext(rows)).v == ALL[0]
+    assert (await asyncio.wait_for(rows.__anext__(), 5)).v == ALL[1]
+    assert (await asyncio.create_task(_next(rows))).v == ALL[2]
+    waiting = asyncio.create_task(_next(rows))
+    others = [asyncio.create_task(_next(rows)) for _ in range(3)]
+    seen = await asyncio.gather(waiting, *others, return_exceptions=True)
+    assert seen[0].v == ALL[3]
+    assert all(isinstance(error, RuntimeError) and "is being read already" in str(error) for error in seen[1:])
+    pages.delay = 0
+    assert [row.v async for row in rows] == ALL[4:]
+    assert await anext(rows, "none left") == "none left"
+    with pytest.raises(StopAsyncIteration):
+        await anext(rows)
+
+
+async def _next(rows):
+    return await anext(rows)
+
+
+async def test_a_stream_that_was_left_in_a_page_does_not_end_as_if_it_were_complete(asking, pages):
+    rows = aiter(asking.stream(QUERY, page_size=3))
+    assert (await anext(rows)).v == ALL[0]
+    pages.delay = 5
+    for _ in range(20):  # the page that is here is followed by the one that was asked for before the delay
+        try:
+            await asyncio.wait_for(anext(rows), 0.05)
+        except (asyncio.TimeoutError, TimeoutError):
+            break
+    with pytest.raises(RuntimeError, match="left by a CancelledError before its end"):
+        await anext(rows)
+    with pytest.raises(RuntimeError, match="left by a CancelledError before its end"):
+        [row async for row in rows]
+
+
+async def test_a_stream_by_hand_is_a_coroutines_protocol(asking, pages):
+    rows = aiter(asking.stream(QUERY, page_size=30))
+    first = await anext(rows)
+    step = rows.__anext__().__await__()
+    with pytest.raises(StopIteration) as caught:
+        step.send(None)
+    assert (first.v, caught.value.value.v) == (ALL[0], ALL[1])
+    with pytest.raises(KeyError, match="mine"):
+        step.throw(KeyError("mine"))
+    with pytest.raises(StopIteration) as caught:
+        next(step)
+    assert caught.value.value.v == ALL[2]
+    step.close()
+    assert [row.v async for row in rows] == ALL[3:]
+    await rows.aclose()
+
+
 @pytest.mark.parametrize("page", [0, 4, 9])
 async def test_a_failing_page_fails_the_stream_after_the_rows_before_it(asking, pages, page):
     pages.errors[page] = cql.error(cql.READ_FAILURE)

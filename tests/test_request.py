@@ -515,6 +515,48 @@ async def test_callbacks_can_be_taken_back(session):
     assert calls == []
 
 
+async def test_what_a_task_asks_for_quickly_is_what_the_methods_say(session):
+    """awaiting.pyx answers four attributes by itself: in every form of the call as the methods do."""
+    request = session.execute("SELECT n")
+    loop = asyncio.get_running_loop()
+    assert request.get_loop() is loop
+    calls = []
+    first, second = contextvars.copy_context(), contextvars.copy_context()
+    quick = request.add_done_callback
+    assert callable(quick)
+    with pytest.raises(asyncio.InvalidStateError):
+        request.result()
+    for arguments, keywords in (((), {}), ((calls.append, 1), {}), ((calls.append,), {"other": 1}), ((), {"context": first})):
+        with pytest.raises(TypeError):
+            quick(*arguments, **keywords)
+    assert quick(calls.append) is None
+    assert quick(calls.append, context=first) is None
+    assert quick(calls.append, **{"con" + "text": second}) is None
+    assert quick(callback=calls.append, context=None) is None
+    assert request._asyncio_future_blocking is False
+    request._asyncio_future_blocking = True
+    assert request._asyncio_future_blocking is True
+    request._asyncio_future_blocking = False
+    assert request.get_loop() is loop
+    rows = await request
+    await until(lambda: len(calls) == 4)
+    assert calls == [request] * 4
+    assert request.result() is rows
+    assert getattr(request, "".join(["res", "ult"]))() is rows
+    for arguments, keywords in (((1,), {}), ((), {"timeout": 1})):
+        with pytest.raises(TypeError):
+            request.result(*arguments, **keywords)
+    failed = session.execute("SELECT bad")
+    with pytest.raises(acsylla_like.errors.InvalidQuery):
+        await failed
+    with pytest.raises(acsylla_like.errors.InvalidQuery):
+        failed.result()
+    with pytest.raises(AttributeError, match="results"):
+        request.results  # noqa: B018
+    with pytest.raises(AttributeError):
+        request.other = 1
+
+
 async def test_an_error_in_a_callback_is_the_loops_business(session):
     told = []
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context["exception"]))

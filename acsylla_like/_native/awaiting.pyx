@@ -49,6 +49,17 @@ cdef extern from *:
     int PyUnicode_CompareWithASCIIString(object name, const char* text)
     void PyErr_SetObject(object type, object value)
 
+
+
+cdef object exception_to_throw(object kind, object value, object traceback):
+    """The exception that the arguments of a coroutine's `throw` stand for."""
+    if value is None:
+        value = kind if isinstance(kind, BaseException) else kind()
+    elif not isinstance(value, BaseException):
+        value = kind(value)
+    return value if traceback is None else value.with_traceback(traceback)
+
+
 # ---- await ------------------------------------------------------------------------------------------------------------
 
 

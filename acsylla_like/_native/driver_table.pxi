@@ -27,7 +27,6 @@ cdef extern from "driver.hpp" namespace "acsylla_like" nogil:
         const CassNode* (*cass_future_coordinator)(CassFuture* future) noexcept
         const char* (*cass_error_desc)(CassError error) noexcept
         void (*cass_error_result_free)(const CassErrorResult* error_result) noexcept
-        CassError (*cass_error_result_code)(const CassErrorResult* error_result) noexcept
         CassConsistency (*cass_error_result_consistency)(const CassErrorResult* error_result) noexcept
         int32_t (*cass_error_result_responses_received)(const CassErrorResult* error_result) noexcept
         int32_t (*cass_error_result_responses_required)(const CassErrorResult* error_result) noexcept
@@ -53,7 +52,6 @@ cdef extern from "driver.hpp" namespace "acsylla_like" nogil:
         const CassRow* (*cass_iterator_get_row)(const CassIterator* iterator) noexcept
         const CassValue* (*cass_row_get_column)(const CassRow* row, size_t index) noexcept
         CassValueType (*cass_value_type)(const CassValue* value) noexcept
-        CassBool (*cass_value_is_null)(const CassValue* value) noexcept
         CassError (*cass_value_get_bytes)(const CassValue* value, const uint8_t** bytes, size_t* size) noexcept
         size_t (*cass_value_item_count)(const CassValue* collection) noexcept
         CassValueType (*cass_data_type_type)(const CassDataType* data_type) noexcept
@@ -63,7 +61,6 @@ cdef extern from "driver.hpp" namespace "acsylla_like" nogil:
         CassError (*cass_data_type_type_name)(const CassDataType* data_type, const char** name, size_t* length) noexcept
         CassError (*cass_data_type_keyspace)(const CassDataType* data_type, const char** name, size_t* length) noexcept
         CassError (*cass_data_type_class_name)(const CassDataType* data_type, const char** name, size_t* length) noexcept
-        CassBool (*cass_data_type_is_frozen)(const CassDataType* data_type) noexcept
         void (*cass_prepared_free)(const CassPrepared* prepared) noexcept
         CassStatement* (*cass_prepared_bind)(const CassPrepared* prepared) noexcept
         CassError (*cass_prepared_parameter_name)(const CassPrepared* prepared, size_t index, const char** name, size_t* length) noexcept
@@ -88,7 +85,6 @@ cdef extern from "driver.hpp" namespace "acsylla_like" nogil:
         CassError (*cass_statement_bind_collection)(CassStatement* statement, size_t index, const CassCollection* value) noexcept
         CassError (*cass_statement_bind_tuple)(CassStatement* statement, size_t index, const CassTuple* value) noexcept
         CassError (*cass_statement_bind_user_type)(CassStatement* statement, size_t index, const CassUserType* value) noexcept
-        CassError (*cass_statement_add_key_index)(CassStatement* statement, size_t index) noexcept
         CassError (*cass_statement_set_consistency)(CassStatement* statement, CassConsistency consistency) noexcept
         CassError (*cass_statement_set_serial_consistency)(CassStatement* statement, CassConsistency consistency) noexcept
         CassError (*cass_statement_set_paging_size)(CassStatement* statement, int rows) noexcept
@@ -152,29 +148,20 @@ cdef extern from "driver.hpp" namespace "acsylla_like" nogil:
         CassError (*cass_cluster_set_num_threads_io)(CassCluster* cluster, unsigned threads) noexcept
         CassError (*cass_cluster_set_queue_size_io)(CassCluster* cluster, unsigned requests) noexcept
         CassError (*cass_cluster_set_core_connections_per_host)(CassCluster* cluster, unsigned connections) noexcept
-        void (*cass_cluster_set_constant_reconnect)(CassCluster* cluster, uint64_t milliseconds) noexcept
-        CassError (*cass_cluster_set_exponential_reconnect)(CassCluster* cluster, uint64_t base_milliseconds, uint64_t max_milliseconds) noexcept
         CassError (*cass_cluster_set_coalesce_delay)(CassCluster* cluster, int64_t microseconds) noexcept
         void (*cass_cluster_set_connect_timeout)(CassCluster* cluster, unsigned milliseconds) noexcept
-        void (*cass_cluster_set_resolve_timeout)(CassCluster* cluster, unsigned milliseconds) noexcept
         void (*cass_cluster_set_request_timeout)(CassCluster* cluster, unsigned milliseconds) noexcept
-        void (*cass_cluster_set_max_schema_wait_time)(CassCluster* cluster, unsigned milliseconds) noexcept
         void (*cass_cluster_set_credentials_n)(CassCluster* cluster, const char* username, size_t username_length, const char* password, size_t password_length) noexcept
         CassError (*cass_cluster_set_load_balance_dc_aware_n)(CassCluster* cluster, const char* local_dc, size_t length, unsigned used_hosts_per_remote_dc, CassBool allow_remote_dcs_for_local_cl) noexcept
-        void (*cass_cluster_set_load_balance_round_robin)(CassCluster* cluster) noexcept
         void (*cass_cluster_set_token_aware_routing)(CassCluster* cluster, CassBool enabled) noexcept
         void (*cass_cluster_set_tcp_nodelay)(CassCluster* cluster, CassBool enabled) noexcept
         void (*cass_cluster_set_tcp_keepalive)(CassCluster* cluster, CassBool enabled, unsigned seconds) noexcept
         void (*cass_cluster_set_connection_heartbeat_interval)(CassCluster* cluster, unsigned seconds) noexcept
         void (*cass_cluster_set_connection_idle_timeout)(CassCluster* cluster, unsigned seconds) noexcept
         void (*cass_cluster_set_retry_policy)(CassCluster* cluster, CassRetryPolicy* policy) noexcept
-        void (*cass_cluster_set_use_schema)(CassCluster* cluster, CassBool enabled) noexcept
         void (*cass_cluster_set_timestamp_gen)(CassCluster* cluster, CassTimestampGen* generator) noexcept
-        CassError (*cass_cluster_set_use_randomized_contact_points)(CassCluster* cluster, CassBool enabled) noexcept
-        CassError (*cass_cluster_set_prepare_on_all_hosts)(CassCluster* cluster, CassBool enabled) noexcept
         void (*cass_cluster_set_application_name_n)(CassCluster* cluster, const char* name, size_t length) noexcept
         void (*cass_cluster_set_application_version_n)(CassCluster* cluster, const char* version, size_t length) noexcept
-        CassRetryPolicy* (*cass_retry_policy_default_new)() noexcept
         CassRetryPolicy* (*cass_retry_policy_fallthrough_new)() noexcept
         void (*cass_retry_policy_free)(CassRetryPolicy* policy) noexcept
         CassTimestampGen* (*cass_timestamp_gen_monotonic_new)() noexcept

@@ -65,11 +65,7 @@ cdef class Request:
     def throw(self, kind, value=None, traceback=None):
         """As of a coroutine: ends the request, unless it has ended, and raises the exception."""
         self.cancel()
-        if value is None:
-            value = kind if isinstance(kind, BaseException) else kind()
-        elif not isinstance(value, BaseException):
-            value = kind(value)
-        raise value if traceback is None else value.with_traceback(traceback)
+        raise exception_to_throw(kind, value, traceback)
 
     def close(self):
         """As of a coroutine: a request that nobody wants is forgotten without a warning."""
