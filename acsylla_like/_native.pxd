@@ -283,6 +283,10 @@ cdef class Batch:
 
 cdef class Request
 
+cdef class EncodedValue:
+    cdef CqlType cql_type               # that it was encoded for
+    cdef bytes data
+
 cdef class BoundValues:
     cdef readonly PreparedStatement prepared
     cdef StatementHandle statement

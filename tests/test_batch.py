@@ -135,6 +135,23 @@ async def test_a_batch_is_frozen_when_executed(scripted, asking, how):
     assert scripted.requests[-1].batch == [(INSERT, [_int(1), _list(7)])]
 
 
+async def test_values_are_bound_again_as_they_were_when_the_statement_was_prepared_anew(scripted, asking):
+    other = "INSERT INTO ks.t (v, k) VALUES (:v, :k)"
+    scripted.answer(other, cql.void(), [("k", "int"), ("v", "list<text>")], key=[0])
+    prepared = await asking.create_prepared(INSERT)
+    values = [3, [7, 8]]
+    batch = acsylla_like.create_batch_unlogged().add(prepared, values)
+    values[1].append(9)
+    prepared._renew(await asking._prepare_request(INSERT, 5.0), None)
+    await asking.execute(batch)
+    assert scripted.requests[-1].batch == [(INSERT, [_int(3), _list(7, 8)])]
+
+    prepared._renew(await asking._prepare_request(other, 5.0), None)
+    told = r'statement 0 of the batch: column "v" .list<text>.: bound as list<int> before the statement was prepared anew'
+    with pytest.raises(TypeError, match=told):
+        await asking.execute(batch)
+
+
 async def test_mistakes_are_told_when_they_are_made(scripted, asking):
     prepared = await asking.create_prepared(INSERT)
     before = len(scripted.requests)

@@ -93,9 +93,8 @@ cdef BoundValues bound(PreparedStatement prepared, object parameters):
     cdef BoundValues made = BoundValues.__new__(BoundValues)
     made.prepared = prepared
     made.version = version_of(prepared)
-    made.parameters = frozen_values(positional(parameters, made.version), made.version)
     made.statement.reset(new_statement(made.version))
-    bind_values(made.statement.get(), made.version, made.parameters)
+    made.parameters = bind_values(made.statement.get(), made.version, positional(parameters, made.version))
     return made
 
 

@@ -187,15 +187,15 @@ cdef class Session:
 
     cdef int build_prepared(self, Request request, PreparedStatement prepared, object parameters) except -1:
         cdef PreparedVersion version = version_of(prepared)
-        cdef tuple values = frozen_values(positional(parameters, version), version)
-        request.parameters = values
+        cdef tuple values = positional(parameters, version)
         if prepared.has_star and prepared.schema_version != self.schema_version():
+            values = frozen_values(values, version)
             request.cold = _functools.partial(self._execute_renewed, prepared, values, request.options)
             return 0
         request.version = version
         request.has_moved = prepared.keyspace != self.keyspace
         request.statement.reset(new_statement(version))
-        bind_values(request.statement.get(), version, values)
+        request.parameters = bind_values(request.statement.get(), version, values)
         return self.complete_statement(request)
 
     cdef int build_text(self, Request request, str query, object parameters) except -1:

@@ -379,14 +379,36 @@ cdef tuple _by_name(object parameters, tuple names):
     return tuple([parameters[name] for name in names])
 
 
-cdef int bind_values(CassStatement* statement, PreparedVersion version, tuple values) except -1:
-    """Encodes the values and hands them to the driver. Raises naming the column and leaves the statement unusable."""
+@cython.final
+@cython.freelist(64)
+cdef class EncodedValue:
+    """The bytes of a value that its owner may change: kept in its place, to be bound again."""
+
+
+cdef EncodedValue encoded_value(CqlType cql_type, Buffer& buffer):
+    cdef EncodedValue made = EncodedValue.__new__(EncodedValue)
+    made.cql_type = cql_type
+    made.data = (<const char*>buffer.data())[:buffer.size()]
+    return made
+
+
+cdef bytes _bytes_for(EncodedValue value, CqlType cql_type):
+    if value.cql_type is not cql_type and str(value.cql_type) != str(cql_type):
+        raise TypeError(f"bound as {value.cql_type} before the statement was prepared anew, expected {cql_type}")
+    return value.data
+
+
+cdef tuple bind_values(CassStatement* statement, PreparedVersion version, tuple values):
+    """Encodes the values and hands them to the driver; returns them in a form that no longer changes, for the next page or
+    after the statement was prepared anew. Raises naming the column and leaves the statement unusable."""
     cdef Buffer buffer
     cdef tuple types = version.parameter_types
+    cdef list kept = list(values) if version.takes_mutable else None
     cdef Py_ssize_t count = len(values)
     cdef Py_ssize_t i = 0
     cdef PyObject* value
     cdef PyObject* cql_type
+    cdef bytes data
     cdef CassError code = CASS_OK
     try:  # around the loop: entering it costs as much as encoding an int
         while i < count:
@@ -396,7 +418,13 @@ cdef int bind_values(CassStatement* statement, PreparedVersion version, tuple va
             elif value != <PyObject*>_UNSET:
                 cql_type = _borrowed_item(types, i)
                 buffer.clear()
-                (<CqlType>cql_type).encode_function(<CqlType>cql_type, <object>value, buffer)
+                if kept is not None and type(<object>value) is EncodedValue:
+                    data = _bytes_for(<EncodedValue>value, <CqlType>cql_type)
+                    buffer.put_bytes(<const char*>data, len(data))
+                else:
+                    (<CqlType>cql_type).encode_function(<CqlType>cql_type, <object>value, buffer)
+                    if kept is not None and _may_be_mutable(<CqlType>cql_type) and type(<object>value) is not bytes:
+                        kept[i] = encoded_value(<CqlType>cql_type, buffer)
                 if version.runs_unprepared:
                     code = driver.cass_statement_bind_bytes(statement, i, buffer.data(), buffer.size())
                 else:
@@ -408,7 +436,7 @@ cdef int bind_values(CassStatement* statement, PreparedVersion version, tuple va
         raise bind_error(version.parameter_names[i], <CqlType>types[i], values[i], error) from None
     if code != CASS_OK:
         check(code, f"parameter {version.parameter_names[i]!r} ({version.parameter_types[i]})")
-    return 0
+    return values if kept is None else tuple(kept)
 
 
 cdef CassStatement* new_statement(PreparedVersion version) except NULL:
