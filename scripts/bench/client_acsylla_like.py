@@ -12,6 +12,7 @@ class Client:
     version = f"driver {acsylla_like.driver_info().version}"
 
     async def connect(self, host: str, port: int, keyspace: str) -> None:
+        acsylla_like.set_driver_log_level("critical")  # as acsylla's client: a server warns of every batch of 100
         self.session = await acsylla_like.connect(host, port=port, keyspace=keyspace)
 
     async def first_query(self, text: str) -> None:

@@ -84,13 +84,31 @@ def markdown(measured: dict[str, Any]) -> str:
     return "\n".join(rows)
 
 
+def against_peers(measured: dict[str, Any], client: str) -> str:
+    """What one client takes, beside acsylla on the same event loop and the bare driver: one row for each kind of work."""
+    rows = [f"| {client} | CPU µs | CPU to {peer(client)} | CPU to the bare driver | p50 to {peer(client)} | rate to {peer(client)} |"]
+    rows.append("|---" * 6 + "|")
+    for title, by_client in measured["work"].items():
+        if not by_client.get(client):
+            continue
+        ratio = [ratios(by_client, client, other, figure) for other, figure in (
+            (peer(client), "cpu"), (BARE, "cpu"), (peer(client), "p50"), (peer(client), "rate"),
+        )]  # fmt: skip
+        rows.append(f"| {title} | {_micro(median(by_client, client, 'cpu'))} | " + " | ".join(map(_spread, ratio)) + " |")
+    return "\n".join(rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("figures", type=Path)
     parser.add_argument("--markdown", action="store_true", help="one short table of ratios")
+    parser.add_argument("--client", help="with --markdown: this one beside acsylla and the bare driver, with quartiles")
     arguments = parser.parse_args()
     measured = json.loads(arguments.figures.read_text(encoding="utf-8"))
-    print(markdown(measured) if arguments.markdown else text(measured))
+    if not arguments.markdown:
+        print(text(measured))
+    else:
+        print(against_peers(measured, arguments.client) if arguments.client else markdown(measured))
 
 
 if __name__ == "__main__":
