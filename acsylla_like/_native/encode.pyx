@@ -25,6 +25,9 @@ cdef extern from "Python.h":
     bint PyBool_Check(object value)
     const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
     object PyNumber_Index(object value)
+    bint PyUnicode_IS_COMPACT_ASCII(object text)
+    const void* PyUnicode_1BYTE_DATA(object text)
+    Py_ssize_t PyUnicode_GET_LENGTH(object text)
 
 import_datetime()
 
@@ -115,7 +118,7 @@ cdef int64_t _integer(object value, int64_t low, int64_t high) except? -1:
     cdef int overflow = 0
     cdef int64_t number
     if type(value) is not int:
-        value = _index(value, "an int")
+        return _integer(_index(value, "an int"), low, high)
     number = PyLong_AsLongLongAndOverflow(value, &overflow)
     if overflow or number < low or number > high:
         raise OverflowError(f"expected an int from {low} to {high}, got {_got(value)}")
@@ -233,6 +236,13 @@ cdef int _encode_decimal(CqlType cql_type, object value, Buffer& out) except -1:
 # ---- text, bytes, identifiers
 
 cdef int _encode_text(CqlType cql_type, object value, Buffer& out) except -1:
+    if type(value) is str and PyUnicode_IS_COMPACT_ASCII(value):
+        out.put_bytes(PyUnicode_1BYTE_DATA(value), PyUnicode_GET_LENGTH(value))
+        return 0
+    return _encode_any_text(value, out)
+
+
+cdef int _encode_any_text(object value, Buffer& out) except -1:
     cdef Py_ssize_t size = 0
     cdef const char* data
     if not isinstance(value, str):
