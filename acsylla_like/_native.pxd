@@ -278,7 +278,9 @@ cdef class Statement:
 cdef class Batch:
     cdef readonly str kind
     cdef CassBatchType type_code
-    cdef list entries                   # of BoundValues, or (text, its values: a tuple, a dict or None)
+    cdef list entries                   # of BoundRows, or (text, its values: a tuple, a dict or None)
+    cdef BoundRows open_rows            # the last entry, which takes more rows until the batch is executed
+    cdef Py_ssize_t count               # of statements
     cdef readonly Options options
 
 cdef class Request
@@ -287,11 +289,15 @@ cdef class EncodedValue:
     cdef CqlType cql_type               # that it was encoded for
     cdef bytes data
 
-cdef class BoundValues:
+cdef class BoundRows:
     cdef readonly PreparedStatement prepared
-    cdef StatementHandle statement
-    cdef PreparedVersion version        # that the statement was made of
-    cdef tuple parameters
+    cdef PreparedVersion version        # that the statements were made of
+    cdef vector[StatementHandle] statements
+    cdef list values                    # of all rows, one after the other
+    cdef bint is_binding                # a row, which may run code of the caller's
+    cdef int add(self, object parameters) except -1
+    cdef int add_entry(self, object parameters, Py_ssize_t index) except -1
+    cdef BoundRows bound_anew(self, Py_ssize_t index)
 
 cdef class Reactor:
     cdef Mailbox[Ticket] mailbox

@@ -63,7 +63,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 # Values of any CQL type: what fits follows from the statement, which no type checker sees.
 Parameters: TypeAlias = Sequence[Any] | Mapping[str, Any] | None
-BatchEntry: TypeAlias = BoundValues | tuple[str, Parameters]
+BatchEntry: TypeAlias = BoundRows | tuple[str, Parameters]
 
 class Coordinator(str):
     address: str
@@ -144,11 +144,11 @@ class Batch:
     def __len__(self) -> int: ...
 
 @final
-class BoundValues:
+class BoundRows:
     @property
     def prepared(self) -> PreparedStatement: ...
     @staticmethod
-    def _of(prepared: PreparedStatement, parameters: Parameters, index: int) -> BoundValues: ...
+    def _of(prepared: PreparedStatement, parameters: Parameters, index: int) -> BoundRows: ...
 
 @final
 class RowStream(AsyncIterator[Row]):

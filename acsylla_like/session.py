@@ -212,7 +212,7 @@ class Session(_native.Session):
         for index, entry in enumerate(entries):
             if isinstance(entry, tuple) and entry[1]:
                 statement = await self._prepared_for(entry[0], deadline.remaining())
-                entry = _native.BoundValues._of(statement, entry[1], index)
+                entry = _native.BoundRows._of(statement, entry[1], index)
             prepared.append(entry)
         return await self._batch_request(batch, prepared, deadline.left_in(options))
 

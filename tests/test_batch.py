@@ -88,6 +88,28 @@ async def test_many_rows_at_once(scripted, asking, how):
     ]
 
 
+async def test_values_whose_code_adds_to_the_same_batch(scripted, asking):
+    prepared = await asking.create_prepared(INSERT)
+    batch = acsylla_like.create_batch_unlogged().add(prepared, [1, []])
+
+    class Adds:
+        def __init__(self, value):
+            self.value = value
+
+        def __index__(self):
+            for k in range(10, 60):
+                batch.add(prepared, [k, []])
+            return self.value
+
+    batch.add(prepared, [Adds(2), [2]]).add_many(prepared, [[Adds(3), [3]], [4, [4]]])
+    with pytest.raises(TypeError):
+        batch.add(prepared, [Adds(5), "wrong"])
+    assert len(batch) == 1 + 50 + 1 + 50 + 2 + 50
+    await asking.execute(batch)
+    sent = [int.from_bytes(values[0], "big") for _, values in scripted.requests[-1].batch]
+    assert sorted(sent) == sorted([1, 2, 3, 4, *[*range(10, 60)] * 3])
+
+
 async def test_a_mistake_in_one_of_many_rows_names_it_and_adds_none(scripted, asking):
     prepared = await asking.create_prepared(INSERT)
     batch = acsylla_like.create_batch_logged().add(prepared, [1, []])

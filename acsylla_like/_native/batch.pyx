@@ -30,8 +30,19 @@ cdef class Batch:
         then). Raises TypeError, ValueError, OverflowError or BindError.
         """
         cdef Statement statement
+        cdef BoundRows rows
+        cdef bint is_new
         if isinstance(query, PreparedStatement):
-            self.entries.append(bound(<PreparedStatement>query, parameters))
+            rows = self.open_rows
+            is_new = rows is None or rows.is_binding or rows.prepared is not query or \
+                rows.version is not (<PreparedStatement>query).version
+            if is_new:
+                rows = new_rows(<PreparedStatement>query)
+            rows.add(parameters)
+            if is_new:
+                self.open_rows = rows
+                self.entries.append(rows)
+            self.count += 1
             return self
         if isinstance(query, Statement):
             if parameters is not None:
@@ -41,8 +52,9 @@ cdef class Batch:
         if not isinstance(query, str):
             raise TypeError(
                 f"a batch takes a str, a PreparedStatement or a Statement, not {type(query).__name__}")
-        refuse_percent_markers(query, parameters)
-        self.entries.append((query, frozen_parameters(query, parameters)))
+        self.entries.append(_text_with_values(query, parameters))
+        self.open_rows = None
+        self.count += 1
         return self
 
     def add_many(self, query, rows):
@@ -50,51 +62,97 @@ cdef class Batch:
 
         A mistake in a row raises as `add` does, naming the row's index, and leaves the batch as it was.
         """
+        cdef BoundRows bound = None
+        cdef list entries = []
         cdef Py_ssize_t row = 0
-        if not isinstance(query, (PreparedStatement, str)):
+        if isinstance(query, PreparedStatement):
+            bound = new_rows(<PreparedStatement>query)
+            entries.append(bound)
+        elif not isinstance(query, str):
             raise TypeError(f"add_many takes a str or a PreparedStatement, not {type(query).__name__}")
-        added = []
         for parameters in rows:
             try:
-                if isinstance(query, PreparedStatement):
-                    added.append(bound(<PreparedStatement>query, parameters))
+                if bound is not None:
+                    bound.add(parameters)
                 else:
-                    refuse_percent_markers(query, parameters)
-                    added.append((query, frozen_parameters(query, parameters)))
+                    entries.append(_text_with_values(query, parameters))
             except (TypeError, ValueError, OverflowError, KeyError) as error:
                 raise _same_error(error, f"row {row}: {error}") from error
             row += 1
-        self.entries.extend(added)
+        if row != 0:
+            self.entries.extend(entries)
+            self.open_rows = None
+            self.count += row
         return self
 
     def __len__(self):
-        return len(self.entries)
+        return self.count
 
     def __repr__(self):
-        return f"<Batch {self.kind}, {len(self.entries)} statements>"
+        return f"<Batch {self.kind}, {self.count} statements>"
+
+
+cdef tuple _text_with_values(str query, object parameters):
+    refuse_percent_markers(query, parameters)
+    return query, frozen_parameters(query, parameters)
 
 
 @cython.final
-@cython.freelist(256)
-cdef class BoundValues:
-    """A prepared statement within a batch: `.prepared`, its values, and the driver's statement that they were bound to. That
-    one is not changed any more, so any number of batches may hold it."""
+cdef class BoundRows:
+    """A prepared statement within a batch, with its rows: the driver's statements that their values were bound to, which do not
+    change any more, so that any number of batches may hold them, and the values, in case it has to be prepared anew."""
 
     @staticmethod
     def _of(PreparedStatement prepared not None, parameters, Py_ssize_t index):
         """What a text with values has become, entry `index` of its batch."""
+        cdef BoundRows made = new_rows(prepared)
+        made.add_entry(parameters, index)
+        return made
+
+    cdef int add(self, object parameters) except -1:
+        """One row more. Raises, and has none more then."""
+        cdef StatementHandle statement
+        cdef tuple names = self.version.parameter_names
+        cdef Py_ssize_t first = len(self.values)
+        if type(parameters) is not list:
+            self.values.extend(positional(parameters, self.version))
+        elif len(<list>parameters) == len(names):
+            self.values.extend(<list>parameters)
+        else:
+            raise ValueError(_count_message(len(<list>parameters), names))
+        self.is_binding = True
         try:
-            return bound(prepared, parameters)
+            statement.reset(new_statement(self.version))
+            bind_items(statement.get(), self.version, items_of_list(self.values) + first, self.values, first)
+            self.statements.emplace_back(statement.release())
+        except BaseException:
+            del self.values[first:]
+            self.is_binding = False
+            raise
+        self.is_binding = False
+        return 0
+
+    cdef BoundRows bound_anew(self, Py_ssize_t index):
+        """The same rows for what the statement has become since; the first is entry `index` of the batch."""
+        cdef BoundRows made = new_rows(self.prepared)
+        cdef Py_ssize_t width = len(self.version.parameter_names)
+        cdef size_t row
+        for row in range(self.statements.size()):
+            made.add_entry(self.values[row * width:(row + 1) * width], index + row)
+        return made
+
+    cdef int add_entry(self, object parameters, Py_ssize_t index) except -1:
+        try:
+            return self.add(parameters)
         except (TypeError, ValueError, OverflowError, KeyError) as error:
             raise _same_error(error, f"statement {index} of the batch: {error}") from error
 
 
-cdef BoundValues bound(PreparedStatement prepared, object parameters):
-    cdef BoundValues made = BoundValues.__new__(BoundValues)
+cdef BoundRows new_rows(PreparedStatement prepared):
+    cdef BoundRows made = BoundRows.__new__(BoundRows)
     made.prepared = prepared
     made.version = version_of(prepared)
-    made.statement.reset(new_statement(made.version))
-    made.parameters = bind_values(made.statement.get(), made.version, positional(parameters, made.version))
+    made.values = []
     return made
 
 
@@ -106,24 +164,26 @@ cdef CassBatch* new_batch(Batch batch, list entries, Options options) except NUL
     """The driver's batch of entries of which no text has values any more."""
     cdef BatchHandle handle
     cdef StatementHandle text
-    cdef BoundValues values
-    cdef CassError code
+    cdef BoundRows rows
+    cdef CassError code = CASS_OK
     cdef Py_ssize_t index = 0
+    cdef size_t row
     handle.reset(driver.cass_batch_new(batch.type_code))
-    try:
-        for entry in entries:
-            if isinstance(entry, BoundValues):
-                values = <BoundValues>entry
-                if values.version is not values.prepared.version:  # prepared anew since
-                    values = bound(values.prepared, values.parameters)
-                code = driver.cass_batch_add_statement(handle.get(), values.statement.get())
-            else:
-                text.reset(new_text_statement(entry[0]))
-                code = driver.cass_batch_add_statement(handle.get(), text.get())
-            if code != CASS_OK:
-                check(code, f"statement {index} of the batch")
+    for entry in entries:
+        if isinstance(entry, BoundRows):
+            rows = <BoundRows>entry
+            if rows.version is not rows.prepared.version:  # prepared anew since
+                rows = rows.bound_anew(index)
+            for row in range(rows.statements.size()):
+                code = driver.cass_batch_add_statement(handle.get(), rows.statements[row].get())
+                if code != CASS_OK:
+                    break
+                index += 1
+        else:
+            text.reset(new_text_statement(entry[0]))
+            code = driver.cass_batch_add_statement(handle.get(), text.get())
             index += 1
-    except (TypeError, ValueError, OverflowError, KeyError) as error:
-        raise _same_error(error, f"statement {index} of the batch: {error}") from error
+        if code != CASS_OK:
+            check(code, f"statement {index} of the batch")
     options.apply_to_batch(handle.get())
     return handle.release()

@@ -262,10 +262,11 @@ cdef class Session:
 
     cdef int build_batch(self, Request request, Batch batch) except -1:
         cdef list entries = list(batch.entries)
+        batch.open_rows = None  # what is added from now on is not of this request
         if not entries:
             raise ValueError("the batch is empty")
         for entry in entries:
-            if not isinstance(entry, BoundValues) and entry[1]:
+            if isinstance(entry, tuple) and entry[1]:
                 request.cold = _functools.partial(self._execute_batch, batch, entries, request.options)
                 return 0
         request.parameters = entries

@@ -22,8 +22,13 @@ _ATOMS = frozenset((
     _ipaddress.IPv4Address, _ipaddress.IPv6Address, type(_UNSET),
 ))
 
-cdef extern from "Python.h":
-    PyObject* _borrowed_item "PyTuple_GET_ITEM"(tuple values, Py_ssize_t index)
+cdef extern from *:
+    """
+    static inline PyObject** acsylla_like_items_of_tuple(PyObject* values) { return &PyTuple_GET_ITEM(values, 0); }
+    static inline PyObject** acsylla_like_items_of_list(PyObject* values) { return ((PyListObject*)values)->ob_item; }
+    """
+    PyObject** items_of_tuple "acsylla_like_items_of_tuple"(tuple values)
+    PyObject** items_of_list "acsylla_like_items_of_list"(list values)
 
 cdef uint64_t _NO_TIMEOUT = 0  # milliseconds, to the driver
 
@@ -401,30 +406,33 @@ cdef bytes _bytes_for(EncodedValue value, CqlType cql_type):
 cdef tuple bind_values(CassStatement* statement, PreparedVersion version, tuple values):
     """Encodes the values and hands them to the driver; returns them in a form that no longer changes, for the next page or
     after the statement was prepared anew. Raises naming the column and leaves the statement unusable."""
-    cdef Buffer buffer
-    cdef tuple types = version.parameter_types
     cdef list kept = list(values) if version.takes_mutable else None
-    cdef Py_ssize_t count = len(values)
+    bind_items(statement, version, items_of_tuple(values), kept, 0)
+    return values if kept is None else tuple(kept)
+
+
+cdef int bind_items(CassStatement* statement, PreparedVersion version, PyObject** values, list kept, Py_ssize_t first) except -1:
+    """As bind_values, from an array that nobody else can change; what must be kept in another form is put into `kept`, if that is
+    not None, from index `first` on."""
+    cdef Buffer buffer
+    cdef PyObject** types = items_of_tuple(version.parameter_types)
+    cdef Py_ssize_t count = len(version.parameter_types)
     cdef Py_ssize_t i = 0
-    cdef PyObject* value
-    cdef PyObject* cql_type
     cdef bytes data
     cdef CassError code = CASS_OK
     try:  # around the loop: entering it costs as much as encoding an int
         while i < count:
-            value = _borrowed_item(values, i)
-            if value == <PyObject*>None:
+            if values[i] == <PyObject*>None:
                 code = driver.cass_statement_bind_null(statement, i)
-            elif value != <PyObject*>_UNSET:
-                cql_type = _borrowed_item(types, i)
+            elif values[i] != <PyObject*>_UNSET:
                 buffer.clear()
-                if kept is not None and type(<object>value) is EncodedValue:
-                    data = _bytes_for(<EncodedValue>value, <CqlType>cql_type)
+                if version.takes_mutable and type(<object>values[i]) is EncodedValue:
+                    data = _bytes_for(<EncodedValue>values[i], <CqlType>types[i])
                     buffer.put_bytes(<const char*>data, len(data))
                 else:
-                    (<CqlType>cql_type).encode_function(<CqlType>cql_type, <object>value, buffer)
-                    if kept is not None and _may_be_mutable(<CqlType>cql_type) and type(<object>value) is not bytes:
-                        kept[i] = encoded_value(<CqlType>cql_type, buffer)
+                    (<CqlType>types[i]).encode_function(<CqlType>types[i], <object>values[i], buffer)
+                    if kept is not None and _may_be_mutable(<CqlType>types[i]) and type(<object>values[i]) is not bytes:
+                        kept[first + i] = encoded_value(<CqlType>types[i], buffer)
                 if version.runs_unprepared:
                     code = driver.cass_statement_bind_bytes(statement, i, buffer.data(), buffer.size())
                 else:
@@ -433,10 +441,10 @@ cdef tuple bind_values(CassStatement* statement, PreparedVersion version, tuple 
                 break
             i += 1
     except (TypeError, ValueError, OverflowError, KeyError) as error:
-        raise bind_error(version.parameter_names[i], <CqlType>types[i], values[i], error) from None
+        raise bind_error(version.parameter_names[i], <CqlType>types[i], <object>values[i], error) from None
     if code != CASS_OK:
         check(code, f"parameter {version.parameter_names[i]!r} ({version.parameter_types[i]})")
-    return values if kept is None else tuple(kept)
+    return 0
 
 
 cdef CassStatement* new_statement(PreparedVersion version) except NULL:
