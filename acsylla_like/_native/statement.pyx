@@ -424,7 +424,8 @@ cdef int bind_items(CassStatement* statement, PreparedVersion version, PyObject*
         while i < count:
             if values[i] == <PyObject*>None:
                 code = driver.cass_statement_bind_null(statement, i)
-            elif values[i] != <PyObject*>_UNSET:
+            elif values[i] != <PyObject*>_UNSET and \
+                    (version.runs_unprepared or not bind_plain(statement, i, <CqlType>types[i], <object>values[i], &code)):
                 buffer.clear()
                 if version.takes_mutable and type(<object>values[i]) is EncodedValue:
                     data = _bytes_for(<EncodedValue>values[i], <CqlType>types[i])
@@ -445,6 +446,24 @@ cdef int bind_items(CassStatement* statement, PreparedVersion version, PyObject*
     if code != CASS_OK:
         check(code, f"parameter {version.parameter_names[i]!r} ({version.parameter_types[i]})")
     return 0
+
+
+cdef inline bint bind_plain(CassStatement* statement, size_t index, CqlType cql_type, object value, CassError* code) except -1:
+    """Binds a value of the commonest types, without its bytes in between; False for the others."""
+    if cql_type.kind == VALUE_INT:
+        code[0] = driver.cass_statement_bind_int32(statement, index, <int32_t>_integer(value, INT32_MIN, INT32_MAX))
+    elif cql_type.kind == VALUE_BIGINT:
+        code[0] = driver.cass_statement_bind_int64(statement, index, _integer(value, INT64_MIN, INT64_MAX))
+    elif cql_type.kind == VALUE_DOUBLE:
+        code[0] = driver.cass_statement_bind_double(statement, index, _float(value))
+    elif cql_type.kind == VALUE_BOOLEAN and PyBool_Check(value):
+        code[0] = driver.cass_statement_bind_bool(statement, index, value is True)
+    elif cql_type.kind == VALUE_TEXT and type(value) is str and PyUnicode_IS_COMPACT_ASCII(value):
+        code[0] = driver.cass_statement_bind_string_n(
+            statement, index, <const char*>PyUnicode_1BYTE_DATA(value), PyUnicode_GET_LENGTH(value))
+    else:
+        return False
+    return True
 
 
 cdef CassStatement* new_statement(PreparedVersion version) except NULL:
