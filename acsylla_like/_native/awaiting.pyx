@@ -1,5 +1,5 @@
 # How the interpreter and asyncio's tasks wait for a Request, without what that costs by the ordinary way: each is a
-# shortcut to a method of Request that does the same.
+# shortcut to a method of Request that does the same. RowStream is awaited in the same way.
 
 from cpython.ref cimport Py_INCREF
 
@@ -16,9 +16,17 @@ cdef extern from *:
       PyErr_SetObject(PyExc_StopIteration, wrapped);
       Py_DECREF(wrapped);
     }
-    static void acsylla_like_set_steps(PyTypeObject* type, iternextfunc next, sendfunc send) {
-      type->tp_iternext = next;
+    /* What `await` uses from CPython 3.12 on, by way of what it used before. */
+    static PyObject* acsylla_like_next_by_send(PyObject* self) {
+      PyObject* result = NULL;
+      if (Py_TYPE(self)->tp_as_async->am_send(self, Py_None, &result) != PYGEN_RETURN) return result;
+      acsylla_like_stop_iteration(result);
+      Py_DECREF(result);
+      return NULL;
+    }
+    static void acsylla_like_set_send(PyTypeObject* type, sendfunc send) {
       type->tp_as_async->am_send = send;
+      type->tp_iternext = acsylla_like_next_by_send;
       PyType_Modified(type);
     }
     /* Has the instances of a type called by the vectorcallfunc that each holds at `offset`. */
@@ -35,11 +43,9 @@ cdef extern from *:
         PYGEN_RETURN
         PYGEN_ERROR
         PYGEN_NEXT
-    ctypedef PyObject* (*iternextfunc)(PyObject*) noexcept
     ctypedef PySendResult (*sendfunc)(PyObject*, PyObject*, PyObject**) noexcept
     ctypedef PyObject* (*vectorcallfunc)(PyObject*, PyObject* const*, size_t, PyObject*)
-    void _stop_iteration "acsylla_like_stop_iteration"(object value)
-    void _set_steps "acsylla_like_set_steps"(PyTypeObject* type, iternextfunc next, sendfunc send)
+    void _set_send "acsylla_like_set_send"(PyTypeObject* type, sendfunc send)
     void _set_vectorcall "acsylla_like_set_vectorcall"(PyTypeObject* type, Py_ssize_t offset)
     Py_ssize_t PyVectorcall_NARGS(size_t flags)
     object PyObject_Vectorcall(object function, PyObject* const* arguments, size_t count, PyObject* names)
@@ -48,7 +54,6 @@ cdef extern from *:
     bint PyUnicode_CHECK_INTERNED(object name)
     int PyUnicode_CompareWithASCIIString(object name, const char* text)
     void PyErr_SetObject(object type, object value)
-
 
 
 cdef object exception_to_throw(object kind, object value, object traceback):
@@ -61,7 +66,6 @@ cdef object exception_to_throw(object kind, object value, object traceback):
 
 
 # ---- await ------------------------------------------------------------------------------------------------------------
-
 
 cdef PySendResult _request_send(PyObject* pointer, PyObject* value, PyObject** result) noexcept:
     """As Request.send; `value` has no meaning."""
@@ -91,17 +95,7 @@ cdef PySendResult _request_send(PyObject* pointer, PyObject* value, PyObject** r
     return PYGEN_RETURN
 
 
-cdef PyObject* _request_next(PyObject* pointer) noexcept:
-    """As Request.__next__ of a coroutine: from 3.12 on, `await` uses this and not _request_send."""
-    cdef PyObject* result = NULL
-    if _request_send(pointer, NULL, &result) == PYGEN_RETURN:
-        _stop_iteration(<object>result)
-        Py_DECREF(<object>result)
-        result = NULL
-    return result
-
-
-_set_steps(<PyTypeObject*>Request, _request_next, _request_send)
+_set_send(<PyTypeObject*>Request, _request_send)
 
 # ---- the attributes that a task asks for, each time it waits ------------------------------------------------------------
 

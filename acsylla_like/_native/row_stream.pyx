@@ -136,13 +136,4 @@ cdef PySendResult _row_stream_send(PyObject* pointer, PyObject* value, PyObject*
         return PYGEN_ERROR
 
 
-cdef PyObject* _row_stream_next(PyObject* pointer) noexcept:
-    cdef PyObject* result = NULL
-    if _row_stream_send(pointer, NULL, &result) == PYGEN_RETURN:
-        _stop_iteration(<object>result)
-        Py_DECREF(<object>result)
-        result = NULL
-    return result
-
-
-_set_steps(<PyTypeObject*>RowStream, _row_stream_next, _row_stream_send)
+_set_send(<PyTypeObject*>RowStream, _row_stream_send)
