@@ -116,6 +116,7 @@ cdef extern from "buffer.hpp" namespace "acsylla_like" nogil:
         bint patch_length(size_t position)
     Number load[Number](const uint8_t* data)
     void store[Number](uint8_t* data, Number number)
+    cbool all_ascii(const uint8_t* data, size_t size)
     void swap_array(void* to, const void* from_, size_t n, size_t width)
     const uint8_t* read_vint(const uint8_t* data, const uint8_t* end, int64_t* value)
     const uint8_t* read_unsigned_vint(const uint8_t* data, const uint8_t* end, uint64_t* value)

@@ -40,6 +40,18 @@ inline void store(std::uint8_t* data, Number number) noexcept {
   std::memcpy(data, &number, sizeof number);
 }
 
+/// Whether every byte is below 0x80.
+inline bool all_ascii(const std::uint8_t* data, std::size_t size) noexcept {
+  std::uint64_t seen = 0;
+  for (; size >= sizeof seen; data += sizeof seen, size -= sizeof seen) {
+    std::uint64_t eight;
+    std::memcpy(&eight, data, sizeof eight);
+    seen |= eight;
+  }
+  for (; size != 0; ++data, --size) seen |= *data;
+  return (seen & 0x8080808080808080) == 0;
+}
+
 /// `n` numbers of `width` bytes between the protocol's order and ours, in either direction.
 inline void swap_array(void* to, const void* from, std::size_t n, std::size_t width) noexcept {
   auto* target = static_cast<std::uint8_t*>(to);

@@ -2,6 +2,7 @@
 
 from cpython.datetime cimport PyDateTimeAPI, date_new, datetime_new
 from cpython.object cimport PyTypeObject, Py_TYPE
+from libc.string cimport memcpy
 
 cdef extern from "Python.h":
     object PyUnicode_DecodeUTF8(const char* data, Py_ssize_t size, const char* errors)
@@ -9,7 +10,8 @@ cdef extern from "Python.h":
     object PyBytes_FromStringAndSize(const char* data, Py_ssize_t size)
     object PyType_GenericAlloc(PyTypeObject* cls, Py_ssize_t n)
     object PyLong_FromLongLong(long long number)
-    object PyLong_FromUnsignedLongLong(unsigned long long number)
+    object _PyLong_FromByteArray(const unsigned char* data, size_t size, int is_little_endian, int is_signed)
+    object PyUnicode_New(Py_ssize_t size, Py_UCS4 greatest)
 
 cdef object _safety_unknown = uuid.SafeUUID.unknown
 cdef object _uuid_int = uuid.UUID.__dict__["int"]
@@ -110,6 +112,14 @@ cdef object _decode_decimal(CqlType cql_type, const uint8_t* data, Py_ssize_t si
 # ---- text, bytes, identifiers
 
 cdef object _decode_text(CqlType cql_type, const uint8_t* data, Py_ssize_t size):
+    if size > 1 and all_ascii(data, size):  # shorter ones the interpreter has already
+        text = PyUnicode_New(size, 127)
+        memcpy(<void*>PyUnicode_1BYTE_DATA(text), data, size)
+        return text
+    return _decode_any_text(cql_type, data, size)
+
+
+cdef object _decode_any_text(CqlType cql_type, const uint8_t* data, Py_ssize_t size):
     try:
         return PyUnicode_DecodeUTF8(<const char*>data, size, NULL)
     except UnicodeDecodeError as error:
@@ -131,10 +141,8 @@ cdef object _decode_uuid(CqlType cql_type, const uint8_t* data, Py_ssize_t size)
     # uuid.UUID is immutable in Python only: its constructor costs ten times as much as the two slots it fills.
     if size != 16:
         return _unfit(cql_type, size)
-    number = (PyLong_FromUnsignedLongLong(load[uint64_t](data)) << 64
-              | PyLong_FromUnsignedLongLong(load[uint64_t](data + 8)))
     made = PyType_GenericAlloc(<PyTypeObject*>_UUID, 0)
-    _set_slot(_uuid_int, made, number)
+    _set_slot(_uuid_int, made, _PyLong_FromByteArray(data, 16, 0, 0))
     _set_slot(_uuid_is_safe, made, _safety_unknown)
     return made
 

@@ -70,7 +70,7 @@ cdef object _decode_set_items(CqlType cql_type, Py_ssize_t count, const uint8_t*
     cdef Py_ssize_t i
     _check_count(cql_type, count, size, 1)
     for i in range(count):
-        items.add(_hashable(cql_type, _next_item(cql_type, element, &data, end)))
+        items.add(_next_member(cql_type, element, &data, end))
     _check_end(cql_type, data, end)
     return items
 
@@ -88,7 +88,7 @@ cdef object _decode_map_items(CqlType cql_type, Py_ssize_t count, const uint8_t*
     cdef Py_ssize_t i
     _check_count(cql_type, count, size, 2)
     for i in range(count):
-        key = _hashable(cql_type, _next_item(cql_type, first, &data, end))
+        key = _next_member(cql_type, first, &data, end)
         items[key] = _next_item(cql_type, second, &data, end)
     _check_end(cql_type, data, end)
     return items
@@ -103,14 +103,20 @@ cdef object _decode_frozen_map(CqlType cql_type, const uint8_t* data, Py_ssize_t
     return None if items is None else FrozenMap(items)
 
 
-cdef object _hashable(CqlType cql_type, object value):
-    """The member or key itself: only the class registered for a user type can make it unhashable."""
-    if cql_type.first.types:
-        try:
-            hash(value)
-        except TypeError:
-            raise _errors.DecodeError(f"a {type(value).__name__} cannot be in a {cql_type.name}: it is not hashable") from None
+cdef inline object _next_member(CqlType cql_type, CqlType member, const uint8_t** data, const uint8_t* end):
+    """A member of a set or a key of a map."""
+    value = _next_item(cql_type, member, data, end)
+    if member.types:  # only the class registered for a user type can make one unhashable
+        _check_hashable(cql_type, value)
     return value
+
+
+cdef int _check_hashable(CqlType cql_type, object value) except -1:
+    try:
+        hash(value)
+    except TypeError:
+        raise _errors.DecodeError(f"a {type(value).__name__} cannot be in a {cql_type.name}: it is not hashable") from None
+    return 0
 
 
 cdef object _decode_tuple(CqlType cql_type, const uint8_t* data, Py_ssize_t size):

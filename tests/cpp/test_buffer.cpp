@@ -15,6 +15,19 @@ std::string bytes_of(const Buffer& buffer) {
 
 }  // namespace
 
+CASE(one_byte_that_is_not_ascii_is_found_wherever_it_is) {
+  for (std::size_t size = 0; size < 40; ++size) {
+    std::vector<std::uint8_t> bytes(size, 0x7F);
+    CHECK(all_ascii(bytes.data(), size));
+    for (std::size_t i = 0; i < size; ++i) {
+      bytes[i] = 0x80;
+      CHECK(!all_ascii(bytes.data(), size));
+      bytes[i] = 0x00;
+    }
+    CHECK(all_ascii(bytes.data(), size));
+  }
+}
+
 CASE(numbers_are_written_most_significant_byte_first) {
   Buffer buffer;
   buffer.put_int8(-1);
