@@ -283,6 +283,7 @@ cdef class Batch:
     cdef BoundRows open_rows            # the last entry, which takes more rows until the batch is executed
     cdef Py_ssize_t count               # of statements
     cdef readonly Options options
+    cdef int make_room(self, Py_ssize_t more) except -1
 
 cdef class Request
 

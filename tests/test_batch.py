@@ -29,6 +29,10 @@ def _int(value: int) -> bytes:
     return value.to_bytes(4, "big")
 
 
+def _long(value: int) -> bytes:
+    return value.to_bytes(8, "big")
+
+
 def _list(*values: int) -> bytes:
     return _int(len(values)) + b"".join(_int(4) + _int(value) for value in values)
 
@@ -144,17 +148,74 @@ async def test_a_mistake_in_one_of_many_rows_names_it_and_adds_none(scripted, as
     assert len(batch) == 1
 
 
+async def test_a_batch_holds_no_more_statements_than_the_protocol_can_count(scripted, asking):
+    prepared = await asking.create_prepared("INSERT INTO ks.t (k) VALUES (1)")
+    batch = acsylla_like.create_batch_unlogged().add_many(prepared, [()] * 65_534)
+    with pytest.raises(ValueError, match="row 1: a batch takes at most 65,535 statements"):
+        batch.add_many(prepared, [()] * 10)
+    assert len(batch.add(prepared)) == 65_535
+    for query in (prepared, prepared.bind(), "INSERT INTO ks.t (k) VALUES (2)"):
+        with pytest.raises(ValueError, match="at most 65,535 statements"):
+            batch.add(query)
+    assert len(batch.add_many(prepared, [])) == 65_535
+    await asking.execute(batch)
+    assert len(scripted.requests[-1].batch) == 65_535
+
+
+async def test_statements_of_a_batch_stay_in_their_order_whichever_way_they_came(scripted, asking):
+    texts = INSERT, "INSERT INTO ks.other (k, v) VALUES (?, ?)", "INSERT INTO ks.t (k) VALUES (9)"
+    scripted.answer(texts[1], cql.void(), [("k", "int"), ("v", "list<int>")], key=[0])
+    one, other = [await asking.create_prepared(text) for text in texts[:2]]
+    batch = acsylla_like.create_batch_unlogged().add(one, [1, []]).add(one, [2, []]).add(other, [3, []]).add(one, [4, []])
+    batch.add_many(one, [[5, []], [6, []]]).add(one, [7, []]).add(texts[2]).add(one, [8, []])
+    with pytest.raises(TypeError):
+        batch.add(one, ["x", []])
+    await asking.execute(batch)
+    await asking.execute(batch.add(one, [10, []]).add(other, [11, []]))
+    numbers = [(0, 1), (0, 2), (1, 3), (0, 4), (0, 5), (0, 6), (0, 7), (2, None), (0, 8)]
+    for request, more in zip(scripted.requests[-2:], ([], [(0, 10), (1, 11)]), strict=True):
+        expected = [(texts[text], [] if k is None else [_int(k), _list()]) for text, k in numbers + more]
+        assert request.batch == expected
+
+
+async def test_a_batch_whose_statement_was_prepared_anew_binds_its_rows_again(scripted, asking):
+    prepared, other = await asking.create_prepared(INSERT), await asking.create_prepared(INSERT)
+    rows = [[1, [1]], [2, None], [3, [3]]]
+    batch = acsylla_like.create_batch_unlogged().add(other, [0, []]).add(prepared, [9, []]).add_many(prepared, rows)
+    for row in rows:
+        row[0] = 77
+    scripted.answer(INSERT, cql.void(), [("k", "bigint"), ("v", "list<int>")], key=[0])
+    version, _ = await asking._prepare_version(INSERT, None, 5.0)
+    prepared._renew(version, 0)
+    batch.add(prepared, [300, [4]])
+    await asking.execute(batch)
+    assert [values for _, values in scripted.requests[-1].batch] == [
+        [_int(0), _list()],
+        [_long(9), _list()],
+        [_long(1), _list(1)],
+        [_long(2), None],
+        [_long(3), _list(3)],
+        [_long(300), _list(4)],
+    ]
+    scripted.answer(INSERT, cql.void(), [("k", "tinyint"), ("v", "list<int>")], key=[0])
+    version, _ = await asking._prepare_version(INSERT, None, 5.0)
+    prepared._renew(version, 0)
+    with pytest.raises(OverflowError, match=r'statement 5 of the batch: column "k" .tinyint.*300'):
+        await asking.execute(batch)
+
+
 @pytest.mark.parametrize("how", ["prepared", "text"])
 async def test_a_batch_is_frozen_when_executed(scripted, asking, how):
-    query = await asking.create_prepared(INSERT) if how == "prepared" else INSERT
+    prepared = await asking.create_prepared(INSERT)
     values = [1, [7]]
-    batch = acsylla_like.create_batch_unlogged().add(query, values)
+    batch = acsylla_like.create_batch_unlogged().add(prepared if how == "prepared" else INSERT, values)
+    batch.add_many(prepared, [values])
     request = asking.execute(batch)
-    batch.add(query, [2, []])
+    batch.add(prepared, [2, []]).add_many(prepared, [[3, []]])
     values[1].append(8)
     values[0] = 5
     await request
-    assert scripted.requests[-1].batch == [(INSERT, [_int(1), _list(7)])]
+    assert scripted.requests[-1].batch == [(INSERT, [_int(1), _list(7)])] * 2
 
 
 async def test_values_are_bound_again_as_they_were_when_the_statement_was_prepared_anew(scripted, asking):

@@ -4,6 +4,9 @@ cimport cython
 
 _BATCH_TYPES = {"logged": 0, "unlogged": 1, "counter": 2}
 
+# The protocol counts them in 16 bits, and the driver cuts the count without a word (2.16.2, BatchRequest::encode).
+cdef Py_ssize_t _MOST_STATEMENTS = 0xFFFF
+
 
 @cython.final
 cdef class Batch:
@@ -27,12 +30,13 @@ cdef class Batch:
         """Adds a text, a PreparedStatement or a Statement, with its values; returns the batch.
 
         The values of a prepared statement are checked here, those of a text when the batch is executed (it is prepared
-        then). Raises TypeError, ValueError, OverflowError or BindError.
+        then). Raises TypeError, ValueError, OverflowError or BindError; ValueError for the 65,536th statement.
         """
         cdef Statement statement
         cdef BoundRows rows
         cdef bint is_new
         if isinstance(query, PreparedStatement):
+            self.make_room(1)
             rows = self.open_rows
             is_new = rows is None or rows.is_binding or rows.prepared is not query or \
                 rows.version is not (<PreparedStatement>query).version
@@ -52,6 +56,7 @@ cdef class Batch:
         if not isinstance(query, str):
             raise TypeError(
                 f"a batch takes a str, a PreparedStatement or a Statement, not {type(query).__name__}")
+        self.make_room(1)
         self.entries.append(_text_with_values(query, parameters))
         self.open_rows = None
         self.count += 1
@@ -72,6 +77,7 @@ cdef class Batch:
             raise TypeError(f"add_many takes a str or a PreparedStatement, not {type(query).__name__}")
         for parameters in rows:
             try:
+                self.make_room(row + 1)
                 if bound is not None:
                     bound.add(parameters)
                 else:
@@ -80,10 +86,16 @@ cdef class Batch:
                 raise _same_error(error, f"row {row}: {error}") from error
             row += 1
         if row != 0:
+            self.make_room(row)  # the rows' own code may have added to this batch
             self.entries.extend(entries)
             self.open_rows = None
             self.count += row
         return self
+
+    cdef int make_room(self, Py_ssize_t more) except -1:
+        if self.count + more > _MOST_STATEMENTS:
+            raise ValueError(f"a batch takes at most {_MOST_STATEMENTS:,} statements")
+        return 0
 
     def __len__(self):
         return self.count
