@@ -205,6 +205,25 @@ async def test_a_batch_whose_statement_was_prepared_anew_binds_its_rows_again(sc
 
 
 @pytest.mark.parametrize("how", ["prepared", "text"])
+async def test_a_batch_is_not_executed_by_a_value_that_is_being_added_to_it(scripted, asking, how):
+    prepared = await asking.create_prepared(INSERT)
+    # A text is prepared first: what is sent would be put together when the row has been added.
+    batch = acsylla_like.create_batch_unlogged().add(prepared if how == "prepared" else INSERT, [0, []]).add(prepared, [1, []])
+    requests = []
+
+    class Number:
+        def __index__(self):
+            requests.append(asking.execute(batch))
+            return 2
+
+    batch.add(prepared, [Number(), []])
+    with pytest.raises(RuntimeError, match="by the code of a value that is being added"):
+        await requests[0]
+    await asking.execute(batch)
+    assert [values[0] for _, values in scripted.requests[-1].batch] == [_int(0), _int(1), _int(2)]
+
+
+@pytest.mark.parametrize("how", ["prepared", "text"])
 async def test_a_batch_is_frozen_when_executed(scripted, asking, how):
     prepared = await asking.create_prepared(INSERT)
     values = [1, [7]]

@@ -262,13 +262,18 @@ cdef class Session:
 
     cdef int build_batch(self, Request request, Batch batch) except -1:
         cdef list entries = list(batch.entries)
+        cdef bint has_values = False
         batch.open_rows = None  # what is added from now on is not of this request
         if not entries:
             raise ValueError("the batch is empty")
         for entry in entries:
-            if isinstance(entry, tuple) and entry[1]:
-                request.cold = _functools.partial(self._execute_batch, batch, entries, request.options)
-                return 0
+            if isinstance(entry, tuple):
+                has_values = has_values or bool(entry[1])
+            elif (<BoundRows>entry).is_binding:
+                raise RuntimeError("a batch cannot be executed by the code of a value that is being added to it")
+        if has_values:
+            request.cold = _functools.partial(self._execute_batch, batch, entries, request.options)
+            return 0
         request.parameters = entries
         request.batch.reset(new_batch(batch, entries, request.options))
         return 0
