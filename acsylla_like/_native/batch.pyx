@@ -70,21 +70,26 @@ cdef class Batch:
         cdef BoundRows bound = None
         cdef list entries = []
         cdef Py_ssize_t row = 0
+        cdef bint is_ours = False
         if isinstance(query, PreparedStatement):
             bound = new_rows(<PreparedStatement>query)
             entries.append(bound)
         elif not isinstance(query, str):
             raise TypeError(f"add_many takes a str or a PreparedStatement, not {type(query).__name__}")
-        for parameters in rows:
-            try:
+        try:  # around the loop: entering it costs as much as encoding two ints
+            for parameters in rows:
+                is_ours = True
                 self.make_room(row + 1)
                 if bound is not None:
                     bound.add(parameters)
                 else:
                     entries.append(_text_with_values(query, parameters))
-            except (TypeError, ValueError, OverflowError, KeyError) as error:
+                is_ours = False
+                row += 1
+        except (TypeError, ValueError, OverflowError, KeyError) as error:
+            if is_ours:
                 raise _same_error(error, f"row {row}: {error}") from error
-            row += 1
+            raise  # by whatever makes the rows
         if row != 0:
             self.make_room(row)  # the rows' own code may have added to this batch
             self.entries.extend(entries)
