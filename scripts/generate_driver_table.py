@@ -29,10 +29,10 @@ def declarations() -> str:
 
 
 def unused() -> list[str]:
-    """The functions of the list that occur in no source, by name or as a macro pastes it together (bind_value.cpp)."""
+    """The functions of the list that no source takes from the table, by name or as a macro pastes it together (bind_value.cpp)."""
     sources = [*(ROOT / "acsylla_like" / "_native").glob("*.pyx"), *(ROOT / "src_cpp").glob("*.[ch]pp")]
     text = "\n".join(path.read_text() for path in sources)
-    called = set(re.findall(r"\w+", text))
+    called = set(re.findall(r"\b(?:driver\.|DriverTable::)(\w+)", text))
     for prefix in re.findall(r"^SETTERS\(\w+, (\w+)\)", text, re.M):
         called |= {prefix + ending for ending in re.findall(r"prefix##(\w+)", text)}
     return [entry["name"] for entry in ENTRY.finditer(SOURCE.read_text()) if entry["name"] not in called]

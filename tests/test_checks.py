@@ -22,7 +22,7 @@ def test_a_driver_function_that_nothing_calls_is_told(tmp_path: Path) -> None:
     functions = ("cass_session_free", "cass_statement_bind_int8", "cass_statement_bind_int16", "cass_batch_free")
     write(tmp_path, "src_cpp/driver_functions.def", "".join(f"REQUIRED(void, {name}, ())\n" for name in functions))
     write(tmp_path, "src_cpp/bind_value.cpp", "set_int8 = &DriverTable::prefix##_int8;\nSETTERS(CassStatement, cass_statement_bind);\n")
-    write(tmp_path, "acsylla_like/_native/session.pyx", "driver.cass_session_free(session)\n")
+    write(tmp_path, "acsylla_like/_native/session.pyx", "driver.cass_session_free(session)  # and not cass_batch_free\n")
     command = [sys.executable, str(tmp_path / "scripts/generate.py")]
     subprocess.run(command, check=True)
     told = subprocess.run([*command, "--check"], capture_output=True, text=True)
