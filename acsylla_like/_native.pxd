@@ -290,6 +290,7 @@ cdef class Request
 cdef class EncodedValue:
     cdef CqlType cql_type               # that it was encoded for
     cdef bytes data
+    cdef object decoded(self)
 
 cdef class BoundRows:
     cdef readonly PreparedStatement prepared

@@ -249,7 +249,7 @@ async def test_values_are_bound_again_as_they_were_when_the_statement_was_prepar
     assert scripted.requests[-1].batch == [(INSERT, [_int(3), _list(7, 8)])]
 
     prepared._renew(await asking._prepare_request(other, 5.0), None)
-    told = r'statement 0 of the batch: column "v" .list<text>.: bound as list<int> before the statement was prepared anew'
+    told = r'statement 0 of the batch: column "v" .list<text>.: item 0: expected a str, got int 7, in list \[7, 8\]$'
     with pytest.raises(TypeError, match=told):
         await asking.execute(batch)
 
@@ -331,3 +331,24 @@ async def test_batches_for_real(session):
     assert (await session.execute("SELECT n FROM counted")).single() == (30,)
     with pytest.raises(errors.InvalidQuery):
         await session.execute(acsylla_like.create_batch_counter().add(insert, [1, 1]))
+
+
+async def test_values_are_bound_again_by_the_fields_of_a_type_that_was_made_anew(session):
+    insert = "INSERT INTO paired (k, one, many) VALUES (?, ?, ?)"
+
+    async def make(fields):
+        await session.execute("DROP TABLE IF EXISTS paired")
+        await session.execute("DROP TYPE IF EXISTS pair")
+        await session.execute(f"CREATE TYPE pair ({fields})")
+        await session.execute("CREATE TABLE paired (k int PRIMARY KEY, one frozen<pair>, many list<frozen<pair>>)")
+
+    await make("a int, b int")
+    prepared = await session.create_prepared(insert)
+    pair = {"a": 1, "b": 2}
+    batch = acsylla_like.create_batch_unlogged().add(prepared, [1, pair, [pair]])
+    pair["a"] = 3
+    await make("b bigint, a int, c text")
+    prepared._renew(await session._prepare_request(insert, 5.0), None)
+    await session.execute(batch)
+    there = {"a": 1, "b": 2, "c": None}
+    assert (await session.execute("SELECT one, many FROM paired")).single() == (there, [there])

@@ -389,6 +389,9 @@ cdef tuple _by_name(object parameters, tuple names):
 cdef class EncodedValue:
     """The bytes of a value that its owner may change: kept in its place, to be bound again."""
 
+    cdef object decoded(self):
+        return self.cql_type.decode(self.data)
+
 
 cdef EncodedValue encoded_value(CqlType cql_type, Buffer& buffer):
     cdef EncodedValue made = EncodedValue.__new__(EncodedValue)
@@ -398,9 +401,10 @@ cdef EncodedValue encoded_value(CqlType cql_type, Buffer& buffer):
 
 
 cdef bytes _bytes_for(EncodedValue value, CqlType cql_type):
-    if value.cql_type is not cql_type and str(value.cql_type) != str(cql_type):
-        raise TypeError(f"bound as {value.cql_type} before the statement was prepared anew, expected {cql_type}")
-    return value.data
+    if value.cql_type is cql_type or value.cql_type == cql_type:
+        return value.data
+    # Prepared anew since, for a type that may have other fields by the same name.
+    return cql_type.encode(value.decoded())
 
 
 cdef tuple bind_values(CassStatement* statement, PreparedVersion version, tuple values):
@@ -442,7 +446,9 @@ cdef int bind_items(CassStatement* statement, PreparedVersion version, PyObject*
                 break
             i += 1
     except (TypeError, ValueError, OverflowError, KeyError) as error:
-        raise bind_error(version.parameter_names[i], <CqlType>types[i], <object>values[i], error) from None
+        value = <object>values[i]
+        raise bind_error(version.parameter_names[i], <CqlType>types[i],
+                         (<EncodedValue>value).decoded() if type(value) is EncodedValue else value, error) from None
     if code != CASS_OK:
         check(code, f"parameter {version.parameter_names[i]!r} ({version.parameter_types[i]})")
     return 0
