@@ -2,6 +2,7 @@
 
 from acsylla_like._driver import DriverInfo, DriverLoadError, driver_info, load_driver
 from acsylla_like._native import Coordinator, set_driver_log_level
+from acsylla_like.arrow import ArrowBatch, ArrowSchema, ArrowTable
 from acsylla_like.cluster import Cluster, connect, create_cluster
 from acsylla_like.errors import *  # noqa: F403
 from acsylla_like.errors import __all__ as _errors
@@ -23,6 +24,9 @@ from acsylla_like.types import UNSET, Date, Duration, FrozenMap, Time, Timestamp
 
 __all__ = [
     "UNSET",
+    "ArrowBatch",
+    "ArrowSchema",
+    "ArrowTable",
     "Batch",
     "Cluster",
     "Column",

@@ -3,6 +3,7 @@
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from cpython.object cimport PyObject
 from libcpp cimport bool as cbool
+from libcpp.memory cimport shared_ptr
 from libcpp.string cimport string
 from libcpp.utility cimport pair
 from libcpp.vector cimport vector
@@ -218,6 +219,53 @@ cdef extern from "row_walk.hpp" namespace "acsylla_like" nogil:
     RowsFound find_rows(const CassResult* result, const CassIterator* iterator, size_t columns, const uint8_t** first,
                         const uint8_t** end)
 
+cdef extern from "arrow_abi.hpp" namespace "acsylla_like" nogil:
+    # The interface's own names are taken by the classes below.
+    struct CArrowSchema "acsylla_like::ArrowSchema":
+        void (*release)(CArrowSchema*) noexcept
+    struct CArrowArray "acsylla_like::ArrowArray":
+        void (*release)(CArrowArray*) noexcept
+    struct CArrowArrayStream "acsylla_like::ArrowArrayStream":
+        int (*get_schema)(CArrowArrayStream*, CArrowSchema*) noexcept
+        int (*get_next)(CArrowArrayStream*, CArrowArray*) noexcept
+        const char* (*get_last_error)(CArrowArrayStream*) noexcept
+        void (*release)(CArrowArrayStream*) noexcept
+        void* private_data
+
+cdef extern from "arrow_array.hpp" namespace "acsylla_like" nogil:
+    cppclass ArrowType:
+        int kind
+        int64_t dimension
+        int64_t vector_width
+        int precision
+        int scale
+        string name
+        vector[string] field_names
+        vector[ArrowType] children
+    cppclass ArrowField:
+        string name
+        ArrowType type
+    ctypedef vector[ArrowField] ArrowFields
+    cppclass ArrayData:
+        int64_t length
+    ctypedef shared_ptr[const ArrayData] ArrowData "acsylla_like::ArrowBatch"
+    void export_schema(const ArrowFields& fields, CArrowSchema* out) except +
+    void export_array(const ArrowData& batch, CArrowArray* out) except +
+    void export_stream(shared_ptr[const ArrowFields] fields, vector[ArrowData] batches, CArrowArrayStream* out) except +
+    void release_if_held(CArrowSchema* schema)
+    void release_if_held(CArrowArray* array)
+    void release_if_held(CArrowArrayStream* stream)
+    int64_t exported_structures()
+
+cdef extern from "arrow_rows.hpp" namespace "acsylla_like" nogil:
+    cppclass DecodedPage:
+        vector[ArrowData] batches
+        string error
+        int64_t row
+        int64_t column
+    DecodedPage decode_page(const CassResult* result, const ArrowFields& fields, size_t batch_bytes) except +
+    const size_t arrow_batch_bytes
+
 # ---- a request, from its statement to its rows ------------------------------------------------------------------------
 
 cdef class Options:
@@ -427,6 +475,24 @@ cdef class RowStream:
     cdef int has_failed(self, object error) except -1
     cdef int advance(self, PyObject** result) except -1
     cdef int open_page(self, Result page) except -1
+
+cdef class ArrowSchema:
+    cdef shared_ptr[const ArrowFields] fields
+    cdef readonly tuple names
+    cdef readonly tuple types           # of CqlType
+    cdef readonly dict decimals         # name -> (precision, scale)
+    cdef ArrowFields* prepare(self) except NULL
+
+cdef class ArrowBatch:
+    cdef ArrowData data
+    cdef readonly ArrowSchema schema
+
+cdef class ArrowTable:
+    cdef readonly ArrowSchema schema
+    cdef readonly tuple batches
+    cdef readonly Py_ssize_t num_rows
+
+cdef ArrowTable arrow_table(Result result, object decimals)
 
 cdef class Cluster:
     cdef ClusterHandle handle

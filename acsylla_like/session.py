@@ -10,12 +10,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from acsylla_like import _native, errors, select_star
+from acsylla_like.arrow import Decoders, fetch_table
 from acsylla_like.paging import Stream
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from acsylla_like._native import (
+        ArrowTable,
         Batch,
         BatchEntry,
         Options,
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
         Result,
         Statement,
     )
+    from acsylla_like.arrow import Decimals
     from acsylla_like.cluster import Cluster
     from acsylla_like.statement import RequestOptions
 
@@ -52,6 +55,7 @@ class Session(_native.Session):
         self._preparing: dict[tuple[int, str | None, str], asyncio.Task[PreparedStatement]] = {}
         self._renewing: dict[tuple[int, int], asyncio.Task[None]] = {}
         self._closing: asyncio.Task[None] | None = None
+        self._decoders = Decoders()
 
     async def __aenter__(self) -> Session:
         return self
@@ -240,13 +244,34 @@ class Session(_native.Session):
 
         `timeout` is for each page. The options are those of `execute`.
         """
+        return Stream(self, query, parameters, self._paged(query, _native.Options(**options)))
+
+    async def fetch_arrow(
+        self,
+        query: str | PreparedStatement | Statement,
+        parameters: Parameters = None,
+        *,
+        decimals: Decimals | None = None,
+        **options: Unpack[RequestOptions],
+    ) -> ArrowTable:
+        """All rows of a query as an `ArrowTable`, fetched `page_size` (5,000 rows) at a time: each page becomes a record
+        batch, or several where it is very large.
+
+        Pages are decoded on threads of this session, without the GIL, while the next is on its way. `decimals` is that of
+        `Result.to_arrow`; the options are those of `execute`, with `timeout` for each page.
+
+        Raises what `execute` raises; DecodeError with row (from 0 on) and column; ValueError for an answer without columns.
+        """
+        return await fetch_table(self, query, parameters, self._paged(query, _native.Options(**options)), decimals)
+
+    def _paged(self, query: str | PreparedStatement | Statement, options: Options) -> Options:
+        """`options` with a page size."""
         if not isinstance(query, (str, _native.PreparedStatement, _native.Statement)):
-            raise TypeError(f"a str, PreparedStatement or Statement can be streamed, not {type(query).__name__}")
-        made = _native.Options(**options)
-        if not made.page_size:
-            of_query = 0 if isinstance(query, str) else query.options.page_size
-            made = made.with_changes(page_size=of_query or self.options.page_size or self.cluster.page_size)
-        return Stream(self, query, parameters, made)
+            raise TypeError(f"a str, PreparedStatement or Statement can be read page by page, not {type(query).__name__}")
+        if options.page_size:
+            return options
+        of_query = 0 if isinstance(query, str) else query.options.page_size
+        return options.with_changes(page_size=of_query or self.options.page_size or self.cluster.page_size)
 
     # ---- closing ----
 
@@ -293,6 +318,7 @@ class Session(_native.Session):
                 raise
         finally:
             self._release()
+            self._decoders.close()
 
 
 # CASS_ERROR_LIB_UNABLE_TO_CLOSE

@@ -428,6 +428,17 @@ cdef class Result:
         from acsylla_like.rows import into
         return into(self, cls)
 
+    def to_arrow(self, *, decimals=None):
+        """The rows that are here as an `ArrowTable`, decoded anew from the server's bytes on this thread, without the GIL.
+
+        `decimals` maps names of decimal and varint columns to (precision, scale): those become Arrow decimals, with values
+        that fit exactly or a DecodeError; without it they are text, since each value carries a scale of its own.
+
+        Raises DecodeError with row (from 0 on) and column; ValueError for an answer without columns; KeyError, TypeError or
+        ValueError for decimals that do not fit the columns.
+        """
+        return arrow_table(self, decimals)
+
     @property
     def columns(self):
         """The columns as a tuple of `Column`; empty when the answer has no rows to it."""
@@ -524,3 +535,10 @@ cdef Result new_result(Request request, Page last):
         result.paging_state = token[:size]
         result.origin = (request.session, request.query, request.parameters, request.options)
     return result
+
+
+cdef list pages_of(Result result):
+    """The pages that have rows, and perhaps empty ones."""
+    if result.pages is not None:
+        return result.pages
+    return [] if result.only_page is None else [result.only_page]
