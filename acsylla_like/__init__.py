@@ -20,6 +20,7 @@ from acsylla_like.statement import (
     create_batch_unlogged,
     create_statement,
 )
+from acsylla_like.table_scan import Scan, ScanSplit
 from acsylla_like.types import UNSET, Date, Duration, FrozenMap, Time, Timestamp
 
 __all__ = [
@@ -41,6 +42,8 @@ __all__ = [
     "PreparedStatement",
     "Result",
     "Row",
+    "Scan",
+    "ScanSplit",
     "Session",
     "Statement",
     "Stream",

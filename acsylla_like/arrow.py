@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from acsylla_like import _native
+from acsylla_like import _native, errors
 from acsylla_like._native import ArrowBatch, ArrowSchema, ArrowTable
 from acsylla_like.paging import Stream
 
@@ -40,10 +40,10 @@ class Decoders:
 
     def decode(self, page: Result, schema: ArrowSchema, first_row: int) -> asyncio.Future[list[ArrowBatch]]:
         """The rows of a page, of which the first is called `first_row` in errors. To be called on the running loop."""
+        if self._is_closed:
+            raise errors.SessionClosed("the session was closed while its pages were being read")
         if self._pool is None:
             self._pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="acsylla_like decoder")
-            if self._is_closed:  # a page that arrived with the end of the session
-                self._pool.shutdown(wait=False)
         return asyncio.get_running_loop().run_in_executor(self._pool, _native.decode_arrow, page, schema, first_row)
 
     def close(self) -> None:

@@ -19,7 +19,7 @@ from acsylla_like._native import Options
 if TYPE_CHECKING:
     from acsylla_like.session import Session
 
-__all__ = ["Star", "columns", "find", "first_word", "names_its_keyspaces"]
+__all__ = ["Star", "columns", "find", "first_word", "names_its_keyspaces", "names_of", "quoted"]
 
 # Strings, quoted names and comments are one token each, so that a * inside them is none.
 _TOKEN = re.compile(
@@ -48,7 +48,7 @@ class Star:
 
     def expand(self, names: list[str], keyspace: str) -> str:
         """The text with these columns in place of `*`."""
-        return self._replaced(", ".join(map(_quoted, names)), keyspace)
+        return self._replaced(", ".join(map(quoted, names)), keyspace)
 
     def qualify(self, keyspace: str) -> str:
         """The text with the table's keyspace named, so that no USE changes what it means."""
@@ -56,7 +56,7 @@ class Star:
 
     def _replaced(self, columns: str, keyspace: str) -> str:
         text = self.text
-        table = f"{_quoted(keyspace)}.{_quoted(self.table)}" if self.keyspace is None else text[self.name[0] : self.name[1]]
+        table = f"{quoted(keyspace)}.{quoted(self.table)}" if self.keyspace is None else text[self.name[0] : self.name[1]]
         return text[: self.star[0]] + columns + text[self.star[1] : self.name[0]] + table + text[self.name[1] :]
 
 
@@ -92,12 +92,22 @@ def names_its_keyspaces(text: str) -> bool:
     return bool(names) and all(i + 1 < len(tokens) and tokens[i + 1][0] == "." for i in names if _name(tokens[i]) is not None)
 
 
+def names_of(text: str) -> list[str] | None:
+    """The names that a text such as `keyspace."Table"` consists of, with dots between them; None when it is something else."""
+    tokens = list(_tokens(text))
+    names = [_name(token) for token in tokens[::2]]
+    found = [name for name in names if name is not None]
+    is_path = len(tokens) % 2 == 1 and all(token[0] == "." for token in tokens[1::2])
+    return found if is_path and len(found) == len(names) else None
+
+
+def quoted(name: str) -> str:
+    """A name as CQL reads it whatever its letters."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 def _tokens(text: str) -> Iterator[re.Match[str]]:
     return (match for match in _TOKEN.finditer(text) if match.lastgroup != "skip")
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _is_word(token: re.Match[str], word: str) -> bool:

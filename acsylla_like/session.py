@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import math
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from acsylla_like import _native, errors, select_star
 from acsylla_like.arrow import Decoders, fetch_table
 from acsylla_like.paging import Stream
+from acsylla_like.table_scan import Scan, ScanSplit
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -263,6 +264,63 @@ class Session(_native.Session):
         Raises what `execute` raises; DecodeError with row (from 0 on) and column; ValueError for an answer without columns.
         """
         return await fetch_table(self, query, parameters, self._paged(query, _native.Options(**options)), decimals)
+
+    def scan(
+        self,
+        table: str | ScanSplit,
+        *,
+        columns: Sequence[str] | None = None,
+        where: str | None = None,
+        parameters: Sequence[Any] | None = None,
+        splits: int | None = None,
+        concurrency: int = 8,
+        retries: int = 8,
+        decimals: Decimals | None = None,
+        **options: Unpack[RequestOptions],
+    ) -> Scan:
+        """A whole table (`keyspace.table`, or `table` of the session's keyspace) as Arrow record batches, each row once:
+        `async for batch in session.scan(…)`. Nothing is sent before.
+
+        The ring is cut into ranges of tokens, of which `concurrency` are read at a time, `page_size` (5,000) rows a page, each
+        from a replica of its own; a page that fails in passing is asked for again, `retries` times with growing pauses.
+
+        `columns` are names, or functions of columns such as `writetime(name)`; `where` restricts the rows in CQL, its markers
+        get `parameters`, and it is allowed to filter. `splits` is how many ranges there are, by default those of the ring, four
+        for each that is read at a time at least; `Scan.splits()` gives them away to be read elsewhere. `decimals` is that of
+        `Result.to_arrow`. The options are those of `execute`, with `timeout` for each page.
+
+        Raises TypeError or ValueError for mistakes; while it is read, ValueError for a table that is not there, KeyError for a
+        column that is not there, DecodeError with the place, and what `execute` raises.
+        """
+        if not isinstance(table, (str, ScanSplit)):
+            raise TypeError(f"a table's name or a ScanSplit can be scanned, not {type(table).__name__}")
+        if isinstance(table, ScanSplit) and (columns, where, parameters, splits) != (None, None, None, None):
+            raise TypeError("a ScanSplit has its columns, restriction and range already")
+        if where is None and parameters:
+            raise TypeError("parameters are the values of where, which is not given")
+        if isinstance(parameters, (str, bytes, Mapping)):
+            raise TypeError(f"parameters must be a sequence in the order of the markers, not {type(parameters).__name__}")
+        for name in ("paging_state", "host", "routing_key"):
+            if options.get(name) is not None:
+                raise TypeError(f"a scan has no {name} of its own: it is another one for each page")
+        for name, value, least in (("splits", splits, 1), ("concurrency", concurrency, 1), ("retries", retries, 0)):
+            if value is not None and (type(value) is not int or value < least):
+                raise ValueError(f"{name} must be an int of at least {least}, not {value!r}")
+        made = _native.Options(idempotent=True).with_changes(**options)
+        if not made.page_size:
+            made = made.with_changes(page_size=self.options.page_size or self.cluster.page_size)
+        return Scan(
+            self,
+            table,
+            columns=columns,
+            where=where,
+            parameters=parameters,
+            splits=splits,
+            concurrency=concurrency,
+            retries=retries,
+            decimals=decimals,
+            options=made,
+        )
 
     def _paged(self, query: str | PreparedStatement | Statement, options: Options) -> Options:
         """`options` with a page size."""

@@ -1,9 +1,13 @@
 # Results as Arrow data: record batches that are decoded without the GIL and handed over in capsules.
 
+from errno import EIO as _errno_io
+
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid, PyCapsule_New
+from cpython.ref cimport Py_DECREF, Py_INCREF
 from cython.operator cimport dereference
 from libc.stdlib cimport free, malloc
-from libcpp.utility cimport move
+
+cdef int _EIO = _errno_io
 
 
 # ---- capsules -----------------------------------------------------------------------------------------------------------
@@ -236,6 +240,94 @@ cdef class ArrowTable:
 
     def __repr__(self):
         return f"<ArrowTable {self.num_rows} rows in {len(self.batches or ())} batches {self.schema!r}>"
+
+
+# ---- streams whose batches are still to come --------------------------------------------------------------------------------
+
+cdef extern from "Python.h":
+    bint Py_IsInitialized() nogil
+    void PyErr_WriteUnraisable(object place)
+
+
+@cython.final
+cdef class _ArrowFeed:
+    """What a stream of batches that are made when asked for holds: where they come from, and its last error."""
+    cdef ArrowSchema schema
+    cdef object source
+    cdef bytes error
+
+
+cdef int _arrow_feed_failed(_ArrowFeed feed, object error) noexcept:
+    feed.error = f"{type(error).__name__}: {error}".encode("utf-8", "replace")
+    return _EIO
+
+
+cdef int _arrow_feed_schema(CArrowArrayStream* stream, CArrowSchema* out) noexcept with gil:
+    cdef _ArrowFeed feed = <_ArrowFeed>stream.private_data
+    try:
+        export_schema(dereference(_arrow_fields(feed.schema)), out)
+    except BaseException as error:
+        return _arrow_feed_failed(feed, error)
+    return 0
+
+
+cdef int _arrow_feed_next(CArrowArrayStream* stream, CArrowArray* out) noexcept with gil:
+    # Whether or not the caller holds the GIL: waiting for a batch gives it away.
+    cdef _ArrowFeed feed = <_ArrowFeed>stream.private_data
+    cdef ArrowBatch batch
+    out.release = NULL
+    try:
+        batch = feed.source.next_batch()
+        if batch is None:
+            feed.source.close()
+        else:
+            export_array(batch.data, out)
+    except BaseException as error:
+        return _arrow_feed_failed(feed, error)
+    return 0
+
+
+cdef const char* _arrow_feed_error(CArrowArrayStream* stream) noexcept with gil:
+    cdef _ArrowFeed feed = <_ArrowFeed>stream.private_data
+    if feed.error is None:
+        return NULL
+    return <const char*>feed.error
+
+
+cdef void _arrow_feed_let_go(CArrowArrayStream* stream) noexcept with gil:
+    cdef _ArrowFeed feed = <_ArrowFeed>stream.private_data
+    try:
+        feed.source.close()
+    except BaseException as error:
+        PyErr_SetObject(type(error), error)
+        PyErr_WriteUnraisable(feed.source)
+    Py_DECREF(feed)
+
+
+cdef void _arrow_feed_release(CArrowArrayStream* stream) noexcept nogil:
+    if Py_IsInitialized():  # whoever comes after the interpreter has nothing to give back to
+        _arrow_feed_let_go(stream)
+    stream.release = NULL
+
+
+def arrow_stream(ArrowSchema schema not None, source, requested_schema=None):
+    """A capsule with a stream of the ArrowBatches that `source.next_batch()` returns, None after the last, in whatever thread
+    the consumer runs. `source.close()` is called once at least: after the last, and when the stream is released."""
+    cdef CArrowArrayStream* out
+    cdef _ArrowFeed feed
+    _arrow_check_requested(requested_schema)
+    _arrow_fields(schema)
+    feed = _ArrowFeed.__new__(_ArrowFeed)
+    feed.schema = schema
+    feed.source = source
+    capsule = _arrow_stream_capsule(&out)
+    out.get_schema = _arrow_feed_schema
+    out.get_next = _arrow_feed_next
+    out.get_last_error = _arrow_feed_error
+    out.private_data = <void*>feed
+    Py_INCREF(feed)
+    out.release = _arrow_feed_release
+    return capsule
 
 
 # ---- decoding -----------------------------------------------------------------------------------------------------------
