@@ -3,6 +3,7 @@
 from acsylla_like._driver import DriverInfo, DriverLoadError, driver_info, load_driver
 from acsylla_like._native import Coordinator, set_driver_log_level
 from acsylla_like.arrow import ArrowBatch, ArrowSchema, ArrowTable
+from acsylla_like.bulk import BulkReport, Latency, RowError
 from acsylla_like.cluster import Cluster, connect, create_cluster
 from acsylla_like.errors import *  # noqa: F403
 from acsylla_like.errors import __all__ as _errors
@@ -29,6 +30,7 @@ __all__ = [
     "ArrowSchema",
     "ArrowTable",
     "Batch",
+    "BulkReport",
     "Cluster",
     "Column",
     "Consistency",
@@ -38,10 +40,12 @@ __all__ = [
     "DriverLoadError",
     "Duration",
     "FrozenMap",
+    "Latency",
     "Parameter",
     "PreparedStatement",
     "Result",
     "Row",
+    "RowError",
     "Scan",
     "ScanSplit",
     "Session",

@@ -3,7 +3,7 @@
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from cpython.object cimport PyObject
 from libcpp cimport bool as cbool
-from libcpp.memory cimport shared_ptr
+from libcpp.memory cimport shared_ptr, unique_ptr
 from libcpp.string cimport string
 from libcpp.utility cimport pair
 from libcpp.vector cimport vector
@@ -207,6 +207,7 @@ cdef extern from "session_owner.hpp" namespace "acsylla_like" nogil:
     void drop_all_sessions()
     cbool wait_until_freed(unsigned milliseconds)
     unsigned sessions_being_freed()
+    unsigned fork_generation()
 
 cdef extern from "row_walk.hpp" namespace "acsylla_like" nogil:
     void allow_row_walk(cbool allowed)
@@ -222,14 +223,18 @@ cdef extern from "row_walk.hpp" namespace "acsylla_like" nogil:
 cdef extern from "arrow_abi.hpp" namespace "acsylla_like" nogil:
     # The interface's own names are taken by the classes below.
     struct CArrowSchema "acsylla_like::ArrowSchema":
+        const char* format
+        const char* name
+        int64_t n_children
+        CArrowSchema** children
         void (*release)(CArrowSchema*) noexcept
     struct CArrowArray "acsylla_like::ArrowArray":
         void (*release)(CArrowArray*) noexcept
     struct CArrowArrayStream "acsylla_like::ArrowArrayStream":
-        int (*get_schema)(CArrowArrayStream*, CArrowSchema*) noexcept
-        int (*get_next)(CArrowArrayStream*, CArrowArray*) noexcept
-        const char* (*get_last_error)(CArrowArrayStream*) noexcept
-        void (*release)(CArrowArrayStream*) noexcept
+        int (*get_schema)(CArrowArrayStream*, CArrowSchema*) noexcept nogil
+        int (*get_next)(CArrowArrayStream*, CArrowArray*) noexcept nogil
+        const char* (*get_last_error)(CArrowArrayStream*) noexcept nogil
+        void (*release)(CArrowArrayStream*) noexcept nogil
         void* private_data
 
 cdef extern from "arrow_array.hpp" namespace "acsylla_like" nogil:
@@ -255,6 +260,7 @@ cdef extern from "arrow_array.hpp" namespace "acsylla_like" nogil:
     void release_if_held(CArrowSchema* schema)
     void release_if_held(CArrowArray* array)
     void release_if_held(CArrowArrayStream* stream)
+    void stream_of_array(CArrowSchema* schema, CArrowArray* array, CArrowArrayStream* out) except +
     int64_t exported_structures()
 
 cdef extern from "arrow_rows.hpp" namespace "acsylla_like" nogil:
@@ -265,6 +271,87 @@ cdef extern from "arrow_rows.hpp" namespace "acsylla_like" nogil:
         int64_t column
     DecodedPage decode_page(const CassResult* result, const ArrowFields& fields, size_t batch_bytes) except +
     const size_t arrow_batch_bytes
+
+cdef extern from "bulk_write.hpp" namespace "acsylla_like" nogil:
+    cppclass BulkOptions:
+        size_t concurrency
+        unsigned retries
+        cbool may_repeat
+        cbool repeats_overloaded
+        cbool gives_back
+    cppclass Latencies:
+        vector[double] summary() except +
+    cppclass BulkSlot "acsylla_like::BulkWrite::Slot":
+        BulkSlot* next
+        StatementHandle statement
+        FutureHandle future
+        int64_t row
+        unsigned tries
+        CassError code
+    cppclass BulkWrite:
+        BulkWrite(CassSession* session, const BulkOptions& options) except +
+        cbool has_room()
+        BulkSlot* take_slot()
+        void submit(BulkSlot* slot)
+        void release(BulkSlot* slot)
+        size_t index_of(const BulkSlot* slot)
+        BulkSlot* take_answers()
+        void send_due()
+        double seconds_to_next_due()
+        BulkSlot* give_up()
+        void notify_when(size_t answers, Ticket* ticket)
+        void interrupt()
+        size_t in_flight()
+        size_t unfinished()
+        int64_t written()
+        int64_t retried()
+        const Latencies& latencies()
+        int64_t first_unsettled(int64_t next)
+    cppclass BulkWriteHandle:
+        BulkWrite* get()
+        void reset(BulkWrite* write)
+        BulkWrite* release()
+    double seconds_in_flight(const BulkSlot& slot)
+    cbool was_refused(CassError code)
+
+cdef extern from "arrow_load.hpp" namespace "acsylla_like" nogil:
+    cppclass LoadColumn:
+        size_t child
+        string name
+        ArrowType type
+        cbool is_key
+        cbool is_partition_key
+        const CassDataType* data_type
+    cppclass LoadOptions:
+        size_t concurrency
+        unsigned retries
+        cbool stops
+        cbool writes_nulls
+        cbool truncate
+        int64_t skip
+        size_t batch_bytes
+        double max_rate
+        uint64_t timeout
+        int64_t consistency
+        string execution_profile
+    cppclass LoadFailure:
+        int64_t row
+        int64_t column
+        CassError code
+        cbool may_be_written
+        string message
+    cppclass LoadCounters:
+        int64_t rows, failed, retries, truncated, in_flight, settled
+        vector[double] latencies
+    cppclass CArrowLoad "acsylla_like::ArrowLoad":
+        CArrowLoad(CArrowArrayStream* stream, CassSession* session, const CassPrepared* prepared, LoadOptions options) except +
+        string prepare(const CArrowSchema& schema, vector[LoadColumn] columns) except +
+        void read()
+        void send()
+        void stop(const string& reason) except +
+        LoadCounters counters()
+        vector[LoadFailure] take_failures() except +
+        string stopped() except +
 
 # ---- a request, from its statement to its rows ------------------------------------------------------------------------
 
@@ -286,7 +373,7 @@ cdef class Options:
     cdef int _take(self, Options other) except -1
     cdef int _set_custom_payload(self, object items) except -1
     cdef int _set_host(self, object host) except -1
-    cdef Options over(self, Options defaults)
+    cpdef Options over(self, Options defaults)
     cdef int apply_to_statement(self, CassStatement* statement) except -1
     cdef int apply_to_batch(self, CassBatch* batch) except -1
 
@@ -366,8 +453,12 @@ cdef class Reactor:
     cdef int resume(self, object callback, Request request, object context) except -1
     cdef int close(self) except -1
 
-cdef class Request:
+cdef class TicketHolder:
+    """What a mailbox hands back to the loop; `on_set` is called by the reactor, once for each push of the ticket."""
     cdef Ticket ticket
+    cdef int on_set(self) except -1
+
+cdef class Request(TicketHolder):
     cdef FutureHandle future            # in flight, or set and not read yet
     cdef StatementHandle statement
     cdef BatchHandle batch
@@ -406,7 +497,6 @@ cdef class Request:
     cdef int submit(self) except -1
     cdef int watch(self, CassFuture* future) except -1
     cdef int delegate_to(self, object coroutine) except -1
-    cdef int on_set(self) except -1
     cdef int on_page(self) except -1
     cdef int on_error(self, CassError code) except -1
     cdef int finish(self, object outcome) except -1
@@ -494,6 +584,42 @@ cdef class ArrowTable:
 
 cdef ArrowTable arrow_table(Result result, object decimals)
 
+cdef class BulkWriter(TicketHolder):
+    cdef BulkWriteHandle write
+    cdef unsigned fork_generation
+    cdef Session session
+    cdef PreparedStatement prepared
+    cdef Options options
+    cdef uint64_t timeout_ms            # 0: none
+    cdef readonly double timeout        # seconds; infinity: none
+    cdef bint is_idempotent
+    cdef object convert                 # from what the iterator gives to values; None: it gives values
+    cdef list kept                      # the values of each slot's row, in a form that no longer changes
+    cdef list again                     # rows to be sent anew, as in failures
+    cdef int64_t sent_again             # rows that were in again
+    cdef list failures                  # (row, values, tries, error)
+    cdef int64_t skip
+    cdef readonly int64_t taken         # rows that the iterator has given
+    cdef bint is_armed                  # the ticket is waited for, by a reference of its own
+    cdef object waiter                  # a future
+    cdef Reactor reactor
+    cdef int send_row(self, PreparedVersion version, int64_t row, object given, unsigned tries) except -1
+    cdef int take_failed(self, BulkSlot* failed) except -1
+    cdef BulkWrite* made(self) except NULL
+
+cdef class ArrowInput:
+    cdef CArrowSchema schema
+    cdef CArrowArrayStream stream
+    cdef readonly tuple names
+    cdef readonly tuple formats         # of the fields, as Arrow's C data interface writes them
+
+cdef class ArrowLoad:
+    cdef unique_ptr[CArrowLoad] load    # which borrows from the two below
+    cdef Session session
+    cdef PreparedVersion version
+    cdef tuple names
+    cdef CArrowLoad* _made(self) except NULL
+
 cdef class Cluster:
     cdef ClusterHandle handle
     cdef readonly double request_timeout  # seconds; infinity: none
@@ -530,6 +656,7 @@ cdef class Session:
     cdef CassFuture* connect(self) except NULL
     cdef CassFuture* close_driver(self) except NULL
     cdef object schema_version(self)
+    cdef Request failed_request(self, object query, object error)
     cdef Request request_for(self, object query, object parameters, Options options)
     cdef int build(self, Request request, object query, object parameters) except -1
     cdef int build_prepared(self, Request request, PreparedStatement prepared, object parameters) except -1

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from acsylla_like._native import Coordinator
+    from acsylla_like.bulk import BulkReport
 
 __all__ = [
     "AlreadyExists",
     "AuthenticationError",
     "BindError",
+    "BulkError",
     "ClientError",
     "ConfigurationError",
     "ConnectionLost",
@@ -126,6 +128,17 @@ class ForkError(ClientError):
 
 class DecodeError(ClientError, ValueError):
     """The server's bytes are not a value of the column's type, or end too early."""
+
+
+class BulkError(ClientError):
+    """Many rows were to be written, and not all were; the error of the row that ended it, if one did, is its cause."""
+
+    report: BulkReport
+    """What was done until then."""
+    row: int | None = None
+    """The row of the data, from 0 on, that ended it."""
+    column: str | None = None
+    """The column whose value was refused."""
 
 
 class NotSingleRow(ClientError, LookupError):

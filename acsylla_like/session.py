@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import sys
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from acsylla_like import _native, errors, select_star
 from acsylla_like.arrow import Decoders, fetch_table
+from acsylla_like.arrow_load import Load, end_loads
+from acsylla_like.bulk import write_rows
+from acsylla_like.concurrent import in_order, with_indexes
 from acsylla_like.paging import Stream
+from acsylla_like.table_load import copy_from
 from acsylla_like.table_scan import Scan, ScanSplit
 
 if TYPE_CHECKING:
@@ -28,9 +33,13 @@ if TYPE_CHECKING:
         Request,
         Result,
         Statement,
+        Values,
     )
     from acsylla_like.arrow import Decimals
+    from acsylla_like.bulk import BulkReport, OnError
     from acsylla_like.cluster import Cluster
+    from acsylla_like.concurrent import ConcurrentItem
+    from acsylla_like.policies import Consistency
     from acsylla_like.statement import RequestOptions
 
 __all__ = ["Connecting", "Session"]
@@ -57,6 +66,7 @@ class Session(_native.Session):
         self._renewing: dict[tuple[int, int], asyncio.Task[None]] = {}
         self._closing: asyncio.Task[None] | None = None
         self._decoders = Decoders()
+        self._loads: set[Load] = set()
 
     async def __aenter__(self) -> Session:
         return self
@@ -331,6 +341,236 @@ class Session(_native.Session):
         of_query = 0 if isinstance(query, str) else query.options.page_size
         return options.with_changes(page_size=of_query or self.options.page_size or self.cluster.page_size)
 
+    # ---- many rows ----
+
+    async def execute_many(
+        self,
+        query: str | PreparedStatement,
+        rows: Iterable[Values] | AsyncIterable[Values],
+        *,
+        concurrency: int = 1024,
+        retries: int = 8,
+        on_error: OnError = "stop",
+        max_errors: int = 1000,
+        max_rate: float | None = None,
+        progress: Callable[[BulkReport], object] | None = None,
+        timeout: float | None = None,
+        consistency: Consistency | str | int | None = None,
+        serial_consistency: Consistency | str | int | None = None,
+        timestamp: int | None = None,
+        idempotent: bool | None = None,
+        execution_profile: str | None = None,
+        custom_payload: Mapping[str, bytes] | None = None,
+    ) -> BulkReport:
+        """Executes a statement once for each of `rows` (sequences, or mappings by name), `concurrency` of them in flight, in no
+        certain order; results are dropped.
+
+        `rows` may be any iterable or asynchronous iterable, without end too: a row is asked for when there is room for it. None
+        writes null; UNSET leaves a column alone. `timeout` is in seconds for each try of a row, `max_rate` in rows per second.
+
+        A row that certainly was not written, because a node was unavailable or overloaded or the driver's queue was full, is sent
+        again, `retries` times with growing pauses, and fewer rows are in flight for a while; with `idempotent=True` so is one that
+        timed out or lost its connection; with `idempotent=False` none that an overloaded node has refused. With `on_error="stop"` the
+        first row that fails ends the call; `"collect"` goes on until `max_errors` have failed, and the report has them; a function is
+        called with each RowError. `progress` is called with a BulkReport twice a second, and at the end.
+
+        Raises BulkError when it ends before the last row, with `.report`, and the row's own error as its cause; what the iterable or
+        a callback raises, or CancelledError, with `.report`, too, once the rows in flight are answered.
+        """
+        _check_bulk(on_error, concurrency=concurrency, retries=retries, max_errors=max_errors, max_rate=max_rate)
+        options = _native.Options(
+            timeout=timeout,
+            consistency=consistency,
+            serial_consistency=serial_consistency,
+            timestamp=timestamp,
+            idempotent=idempotent,
+            execution_profile=execution_profile,
+            custom_payload=custom_payload,
+        )
+        self._require_open()
+        if isinstance(query, str):
+            query = await self._prepared_for(query, options.over(self.options).timeout_or(self.cluster.request_timeout))
+        elif not isinstance(query, _native.PreparedStatement):
+            raise TypeError(f"a str or PreparedStatement can be executed many times, not {type(query).__name__}")
+        return await write_rows(
+            self,
+            query,
+            rows,
+            what=errors.shorten(query.query, 80),
+            concurrency=concurrency,
+            retries=retries,
+            on_error=on_error,
+            max_errors=max_errors,
+            max_rate=max_rate,
+            progress=progress,
+            options=options.over(query.options).over(self.options),
+        )
+
+    @overload
+    def execute_concurrent(
+        self,
+        statement: str | PreparedStatement | Iterable[ConcurrentItem] | AsyncIterable[ConcurrentItem],
+        parameters: Iterable[Values] | AsyncIterable[Values] | None = None,
+        *,
+        concurrency: int = 100,
+        ordered: Literal[True] = True,
+        raise_on_error: Literal[True] = True,
+        **options: Unpack[RequestOptions],
+    ) -> AsyncGenerator[Result, None]: ...
+
+    @overload
+    def execute_concurrent(
+        self,
+        statement: str | PreparedStatement | Iterable[ConcurrentItem] | AsyncIterable[ConcurrentItem],
+        parameters: Iterable[Values] | AsyncIterable[Values] | None = None,
+        *,
+        concurrency: int = 100,
+        ordered: Literal[False],
+        raise_on_error: Literal[True] = True,
+        **options: Unpack[RequestOptions],
+    ) -> AsyncGenerator[tuple[int, Result], None]: ...
+
+    @overload
+    def execute_concurrent(
+        self,
+        statement: str | PreparedStatement | Iterable[ConcurrentItem] | AsyncIterable[ConcurrentItem],
+        parameters: Iterable[Values] | AsyncIterable[Values] | None = None,
+        *,
+        concurrency: int = 100,
+        ordered: Literal[True] = True,
+        raise_on_error: Literal[False],
+        **options: Unpack[RequestOptions],
+    ) -> AsyncGenerator[Result | Exception, None]: ...
+
+    @overload
+    def execute_concurrent(
+        self,
+        statement: str | PreparedStatement | Iterable[ConcurrentItem] | AsyncIterable[ConcurrentItem],
+        parameters: Iterable[Values] | AsyncIterable[Values] | None = None,
+        *,
+        concurrency: int = 100,
+        ordered: Literal[False],
+        raise_on_error: Literal[False],
+        **options: Unpack[RequestOptions],
+    ) -> AsyncGenerator[tuple[int, Result | Exception], None]: ...
+
+    def execute_concurrent(
+        self,
+        statement: str | PreparedStatement | Iterable[ConcurrentItem] | AsyncIterable[ConcurrentItem],
+        parameters: Iterable[Values] | AsyncIterable[Values] | None = None,
+        *,
+        concurrency: int = 100,
+        ordered: bool = True,
+        raise_on_error: bool = True,
+        **options: Unpack[RequestOptions],
+    ) -> AsyncGenerator[Any, None]:
+        """Executes many statements, `concurrency` of them at a time, and gives their results: `async for result in …`.
+
+        Either one statement and its `parameters`, one sequence or mapping for each execution, or an iterable of statements: texts,
+        prepared statements, Statements and batches, or tuples of a statement and its parameters. Both may be asynchronous, and
+        without end: as many results wait for the caller as may be in flight.
+
+        The results come in the order of the statements, or, with `ordered=False`, as they are answered, each as (index, result).
+        With `raise_on_error` the first error in this order is raised and the rest given up; without, errors come in the place of
+        results. The options are those of `execute`.
+
+        Raises TypeError and ValueError for mistakes in the arguments; those in a statement or its values are its outcome.
+        """
+        if type(concurrency) is not int or concurrency < 1:
+            raise ValueError(f"concurrency must be an int of at least 1, not {concurrency!r}")
+        made = _native.Options(**options)
+        items: Iterable[object] | AsyncIterable[object]
+        if isinstance(statement, (str, _native.PreparedStatement)):
+            if parameters is None:
+                raise TypeError("parameters are missing: an iterable with the values of each execution")
+            items = parameters
+
+            def execute(item: Any) -> Request[Result]:
+                return self._request(statement, item, made)
+        else:
+            if parameters is not None:
+                raise TypeError(f"parameters belong to a str or PreparedStatement, not {type(statement).__name__}")
+            items = statement
+
+            def execute(item: Any) -> Request[Result]:
+                return self._request(*item, made) if isinstance(item, tuple) and len(item) == 2 else self._request(item, None, made)
+
+        return (in_order if ordered else with_indexes)(items, execute, concurrency, raise_on_error)
+
+    async def copy_from(
+        self,
+        table: str,
+        data: object,
+        *,
+        columns: Sequence[str] | Mapping[str, str] | None = None,
+        concurrency: int = 1024,
+        batch: int | None = None,
+        max_rate: float | None = None,
+        retries: int = 8,
+        on_error: OnError = "stop",
+        max_errors: int = 1000,
+        nulls: Literal["unset", "null"] = "unset",
+        truncate: bool = False,
+        ttl: int | None = None,
+        timestamp: int | None = None,
+        progress: Callable[[BulkReport], object] | None = None,
+        resume: str | os.PathLike[str] | None = None,
+        timeout: float | None = None,
+        consistency: Consistency | str | int | None = None,
+        execution_profile: str | None = None,
+    ) -> BulkReport:
+        """Writes every row of `data` into a table (`keyspace.table`, or `table` of the session's keyspace).
+
+        `data` is Arrow data, anything with `__arrow_c_stream__` or `__arrow_c_array__`: tables, readers and datasets of pyarrow,
+        frames of polars and pandas, results of DuckDB, a scan of another session. It is read, bound and sent in C++ on two threads
+        of this call, without the GIL. Or `data` is an iterable or asynchronous iterable of rows: mappings, dataclasses, named tuples,
+        Rows; sequences when `columns` names their values.
+
+        Columns go by their names; `columns` chooses some of them, or maps names of the data to names of the table. Timestamps
+        without a zone are UTC; parts of a millisecond are refused, or cut and counted with `truncate`. A null, None or value that a
+        row does not have leaves its column alone (`nulls="unset"`: no tombstone, but a row that is loaded again keeps its old value);
+        with `"null"` null and None are written. `ttl` is in seconds, `timestamp` in microseconds since 1970.
+
+        `concurrency` requests are in flight, fewer while the server is overloaded; `max_rate` is in rows per second, `timeout` in
+        seconds for each try. With `batch`, rows of Arrow data that share a partition key and are at most 8,192 rows apart are sent
+        as unlogged batches of at most so many bytes of values (5,000 is what servers warn of).
+
+        A row that fails in passing is sent again, `retries` times with growing pauses: an INSERT may be repeated. With
+        `on_error="stop"` the first row that cannot be written ends the load; `"collect"` goes on until `max_errors` have failed and
+        reports them; a function is called with each RowError, on the loop. `progress` is called with a BulkReport twice a second, and
+        at the end. `resume` names a checkpoint file: a load that was killed goes on after the rows that are known to be settled,
+        when it is given the same data again.
+
+        Raises, before the first row is sent, TypeError for data or a column that cannot be loaded, KeyError for a column that is
+        not there or missing in the key, ValueError for a table that is not there; later BulkError with row, column and
+        `.report`. A CancelledError, or what the data or a callback raised, has the `.report`, too: the rows in flight are waited for.
+        """
+        _check_bulk(on_error, concurrency=concurrency, retries=retries, max_errors=max_errors, max_rate=max_rate)
+        if nulls not in ("unset", "null"):
+            raise ValueError(f"nulls must be 'unset' or 'null', not {nulls!r}")
+        _check_ints(batch=(batch, 1, 1 << 30), ttl=(ttl, 0, 20 * 365 * 86400), timestamp=(timestamp, -(2**63) + 1, 2**63 - 1))
+        options = _native.Options(timeout=timeout, consistency=consistency, execution_profile=execution_profile, defaults=self.options)
+        self._require_open()
+        return await copy_from(
+            self,
+            table,
+            data,
+            columns=columns,
+            concurrency=concurrency,
+            batch=batch,
+            max_rate=max_rate,
+            retries=retries,
+            on_error=on_error,
+            max_errors=max_errors,
+            nulls=nulls,
+            truncate=truncate,
+            ttl=ttl,
+            timestamp=timestamp,
+            progress=progress,
+            resume=resume,
+            options=options,
+        )
+
     # ---- closing ----
 
     async def close(self) -> None:
@@ -366,6 +606,7 @@ class Session(_native.Session):
 
     async def _close(self, unfinished: list[Request[Result]]) -> None:
         try:
+            await end_loads(self._loads)
             # What is one step in the driver it waits for itself; a request of several steps only we know.
             while unfinished:
                 await _ended(unfinished)
@@ -377,6 +618,20 @@ class Session(_native.Session):
         finally:
             self._release()
             self._decoders.close()
+
+
+def _check_ints(**values: tuple[int | None, int, int]) -> None:
+    for name, (value, least, most) in values.items():
+        if value is not None and (type(value) is not int or not least <= value <= most):
+            raise ValueError(f"{name} must be an int of {least} to {most}, not {value!r}")
+
+
+def _check_bulk(on_error: OnError, *, concurrency: int, retries: int, max_errors: int, max_rate: float | None) -> None:
+    if not callable(on_error) and on_error not in ("stop", "collect"):
+        raise ValueError(f"on_error must be 'stop', 'collect' or a function, not {on_error!r}")
+    _check_ints(concurrency=(concurrency, 1, 32768), retries=(retries, 0, 1 << 20), max_errors=(max_errors, 0, 1 << 40))
+    if max_rate is not None and not (type(max_rate) in (int, float) and 0 < max_rate < math.inf):
+        raise ValueError(f"max_rate must be a positive number of rows per second, not {max_rate!r}")
 
 
 # CASS_ERROR_LIB_UNABLE_TO_CLOSE

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from acsylla_like.arrow import Decimals
     from acsylla_like.session import Session
 
-__all__ = ["Scan", "ScanSplit", "split_ring"]
+__all__ = ["Scan", "ScanSplit", "split_ring", "table_name"]
 
 # Murmur3Partitioner's tokens. No row has the lowest one (the server maps it to the highest), so that every row's token is
 # in a range that leaves its start out and takes its end in.
@@ -175,7 +175,7 @@ class Scan:
         return _Plan(schema, tuple(replace(split, decimals=schema.decimals) for split in splits))
 
     async def _split(self, name: str) -> tuple[ScanSplit, ...]:
-        keyspace, table = _table_name(name, self._session.keyspace)
+        keyspace, table = table_name(name, self._session.keyspace)
         options = Options(consistency="ONE", tracing=False, timeout=self._options.timeout_or(self._session.cluster.request_timeout))
         key = await self._session._execute_with(_KEY, (keyspace, table), options)
         if not len(key):
@@ -430,7 +430,7 @@ def _ignore(request: Request[Result]) -> None:
 # ---- CQL names
 
 
-def _table_name(text: str, keyspace: str | None) -> tuple[str, str]:
+def table_name(text: str, keyspace: str | None) -> tuple[str, str]:
     """Keyspace and table of `table`, `keyspace.table` or a form of these with quoted names."""
     names = names_of(text)
     if names is None or len(names) > 2:

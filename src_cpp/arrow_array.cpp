@@ -260,6 +260,37 @@ void release_stream(ArrowArrayStream* stream) {
   exported.fetch_sub(1, std::memory_order_relaxed);
 }
 
+/// What the stream of one array owns, which somebody else made.
+struct OneArray {
+  ArrowSchema schema;
+  ArrowArray array;
+};
+
+OneArray* one_of(ArrowArrayStream* stream) { return static_cast<OneArray*>(stream->private_data); }
+
+int one_schema(ArrowArrayStream* stream, ArrowSchema* out) {
+  ArrowSchema* const schema = &one_of(stream)->schema;
+  if (schema->release == nullptr) return EINVAL;
+  *out = *schema;
+  schema->release = nullptr;
+  return 0;
+}
+
+int one_next(ArrowArrayStream* stream, ArrowArray* out) {
+  *out = one_of(stream)->array;  // released, the second time
+  one_of(stream)->array.release = nullptr;
+  return 0;
+}
+
+const char* one_error(ArrowArrayStream*) { return "the schema was taken before"; }
+
+void release_one(ArrowArrayStream* stream) {
+  release_if_held(&one_of(stream)->schema);
+  release_if_held(&one_of(stream)->array);
+  delete one_of(stream);
+  stream->release = nullptr;
+}
+
 /// Calls `write(out)`, and gives back what that has written when it throws.
 template <class Structure, class Write>
 void write_or_release(Structure* out, Write write) {
@@ -298,6 +329,12 @@ void export_stream(std::shared_ptr<const ArrowFields> fields, std::vector<ArrowB
   owner->batches = std::move(batches);
   *out = ArrowArrayStream{stream_schema, stream_next, stream_error, release_stream, owner.release()};
   exported.fetch_add(1, std::memory_order_relaxed);
+}
+
+void stream_of_array(ArrowSchema* schema, ArrowArray* array, ArrowArrayStream* out) {
+  *out = ArrowArrayStream{one_schema, one_next, one_error, release_one, new OneArray{*schema, *array}};
+  schema->release = nullptr;
+  array->release = nullptr;
 }
 
 void release_if_held(ArrowSchema* schema) noexcept { release_held(schema); }

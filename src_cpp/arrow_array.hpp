@@ -92,6 +92,9 @@ void export_array(const ArrowBatch& batch, ArrowArray* out);
 /// Writes a stream of batches that are there already. Its calls take no lock. Likewise.
 void export_stream(std::shared_ptr<const ArrowFields> fields, std::vector<ArrowBatch> batches, ArrowArrayStream* out);
 
+/// Moves a type and an array of it into a stream that gives the array once. Its type can be asked for once, too.
+void stream_of_array(ArrowSchema* schema, ArrowArray* array, ArrowArrayStream* out);
+
 /// Gives back what a structure holds, unless that was done or it was moved away.
 void release_if_held(ArrowSchema* schema) noexcept;
 void release_if_held(ArrowArray* array) noexcept;

@@ -65,12 +65,54 @@ class Wire:
         return pyarrow.table(self.result([("c", kind)], [[cell] for cell in cells]).to_arrow(**options))
 
 
+class Loader:
+    """A table `ks.t` on a server that keeps what is written: `k int` is its key, `c` of the type that is given."""
+
+    def __init__(self, wire: Wire) -> None:
+        self.wire = wire
+        self.written: dict[int, Any] = {}
+
+    def load(self, kind: Any, data: Any, **options: Any) -> Any:
+        """What `copy_from` returns; `written` then has the bytes of `c` by those of `k` as a number."""
+        cql_type = parse_type(kind) if isinstance(kind, str) else kind
+        parameters = {"k": cql.Type("int"), "c": cql.Type("raw", raw=option(cql_type))}
+        self.written = {}
+
+        def handle(request: cql.Request) -> cql.Answer | None:
+            if "system_schema" in request.query:
+                rows = [["k", "partition_key", 0], ["c", "regular", -1]]
+                answer = cql.rows([("column_name", "text"), ("kind", "text"), ("position", "int")], rows)
+                if "position" not in request.query:
+                    answer = cql.rows([("column_name", "text"), ("kind", "text")], [row[:2] for row in rows])
+                if request.opcode == cql.PREPARE:
+                    return cql.prepared(request.query.encode()[:30][-16:], [("a", "text"), ("b", "text")], answer.columns)
+                return answer
+            if request.opcode == cql.PREPARE:
+                names = request.query.partition("(")[2].partition(")")[0].replace('"', "").split(", ")
+                key = [names.index("k")] if "k" in names else []
+                return cql.prepared(repr((names, kind)).encode()[-16:], [(name, parameters[name]) for name in names], key=key)
+            values = dict(
+                zip(request.query.partition("(")[2].partition(")")[0].replace('"', "").split(", "), request.parameters, strict=True)
+            )
+            assert isinstance(values["k"], bytes)
+            self.written[int.from_bytes(values["k"], "big", signed=True)] = values.get("c")
+            return cql.void()
+
+        self.wire.server.handler = handle
+        return self.wire.loop.run_until_complete(self.wire.session.copy_from("ks.t", data, **options))
+
+
 @pytest.fixture(scope="module")
 def wire(loop_factory: Any) -> Iterator[Wire]:
     with ScriptedServer() as server, contextlib.closing(loop_factory()) as loop:
         wire = Wire(server, loop)
         yield wire
         loop.run_until_complete(wire.session.close())
+
+
+@pytest.fixture(scope="module")
+def loader(wire: Wire) -> Loader:
+    return Loader(wire)
 
 
 @pytest.fixture(params=["walk", "iterate"])

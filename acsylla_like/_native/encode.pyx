@@ -91,14 +91,16 @@ cdef object _within(str place, object error):
 cdef object bind_error(str column, CqlType cql_type, object value, object error):
     """The error to raise for a value that `encode_function` refused: it names column, CQL type, Python type and value.
 
-    TypeError, ValueError or OverflowError as `error` is; anything else, which the value's own code raised, is returned
+    TypeError, ValueError or OverflowError as `error` is, with `.column`; anything else, which the value's own code raised, is returned
     unchanged.
     """
     if not isinstance(error, (TypeError, ValueError, OverflowError)):
         return error
     cdef str got = _got(value)
     cdef str text = f'column "{column}" ({cql_type.name}): {error}'
-    return _same_class(error, text if got in text else f"{text}, in {got}")
+    made = _same_class(error, text if got in text else f"{text}, in {got}")
+    made.column = column
+    return made
 
 
 # ---- numbers

@@ -118,6 +118,15 @@ cdef object error_of_future(CassFuture* future, CassError code, object query, bi
     return error
 
 
+cdef object lost_unless_late(object error, double elapsed, double timeout):
+    """`error`, or what it should be: the driver reports every request of a connection that broke as timed out."""
+    if error.code != _LIB_REQUEST_TIMED_OUT or elapsed >= timeout - max(0.005, 0.05 * timeout):
+        return error
+    lost = _errors.ConnectionLost("the connection was lost while the request was in flight")
+    lost.__dict__.update(error.__dict__)
+    return lost
+
+
 cdef int _read_error_result(object error, object error_class, const CassErrorResult* result) except -1:
     cdef const char* text = NULL
     cdef size_t length = 0

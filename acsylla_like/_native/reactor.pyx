@@ -39,6 +39,11 @@ cdef Reactor _last_reactor = None
 cdef Reactor _log_reactor = None
 
 
+cdef class TicketHolder:
+    cdef int on_set(self) except -1:
+        raise NotImplementedError
+
+
 @cython.final
 cdef class Reactor:
     """Where one event loop meets the driver's threads. Made by the first request on that loop."""
@@ -102,17 +107,17 @@ cdef class Reactor:
 
     cdef int take_tickets(self) except -1:
         cdef Ticket* ticket = self.mailbox.take_all()
-        cdef Request request
+        cdef TicketHolder holder
         cdef double end = monotonic() + _DRAIN_BUDGET
         try:
             while ticket != NULL:
-                request = <Request>ticket.owner
+                holder = <TicketHolder>ticket.owner
                 # Advanced before anything can raise: a signal handler's exception leaves the rest to the finally.
                 ticket = ticket.next
                 self.in_flight -= 1
                 self.drained += 1
-                Py_DECREF(request)
-                request.on_set()
+                Py_DECREF(holder)
+                holder.on_set()
                 if monotonic() > end and not self.is_closed:
                     break
         finally:

@@ -27,7 +27,7 @@ _InvalidStateError = _asyncio.InvalidStateError
 
 
 @cython.final  # and no freelist: an object taken from one counts as finalized, so its __del__ would not run
-cdef class Request:
+cdef class Request(TicketHolder):
     """What `Session.execute` returns: awaitable like a coroutine, and sent when someone first shows interest in it."""
 
     # ---- for callers: await, tasks, gather ----
@@ -331,17 +331,13 @@ cdef class Request:
         return self.submit()
 
     cdef int on_error(self, CassError code) except -1:
-        cdef bint is_early = monotonic() - self.started < self.timeout - max(0.005, 0.05 * self.timeout)
         # Without an answer: a PREPARE has applied nothing.
         error = error_of_future(self.future.get(), code, self.query,
                                 self.idempotent or (self.kind == PREPARE and code == _LIB_REQUEST_TIMED_OUT))
         if self.version is not None:
             self.version.columns = None  # see columns_of
-        if code == _LIB_REQUEST_TIMED_OUT and (isinf(self.timeout) or is_early) and self.kind != CLOSE:
-            # The driver reports every request of a connection that broke as timed out.
-            lost = _errors.ConnectionLost("the connection was lost while the request was in flight")
-            lost.__dict__.update(error.__dict__)
-            error = lost
+        if self.kind != CLOSE:
+            error = lost_unless_late(error, monotonic() - self.started, self.timeout)
         if self._can_recover(code):
             self.has_recovered = True
             return self.delegate_to(self.session._recover(

@@ -122,7 +122,6 @@ cdef class Session:
         Raises an Error of the server or the driver; TypeError, ValueError, OverflowError or BindError for mistakes, before
         anything is sent. Cancelling it frees what it holds when the server answers; a write may still be applied.
         """
-        cdef Request failed
         try:
             if (timeout is not None or consistency is not None or serial_consistency is not None or page_size is not None
                     or paging_state is not None or timestamp is not None or idempotent is not None or tracing is not None
@@ -135,12 +134,23 @@ cdef class Session:
                     host=host))
             return self.request_for(query, parameters, _NO_OPTIONS)
         except Exception as error:
-            failed = new_request(self, EXECUTE, query, self.options)
-            failed.exception_value = error
-            return failed
+            return self.failed_request(query, error)
+
+    cdef Request failed_request(self, object query, object error):
+        """A request whose outcome is a mistake of the caller's."""
+        cdef Request failed = new_request(self, EXECUTE, query, self.options)
+        failed.exception_value = error
+        return failed
+
+    def _request(self, query, parameters, Options options not None):
+        """As `execute`, with options that are made already."""
+        try:
+            return self.request_for(query, parameters, options)
+        except Exception as error:
+            return self.failed_request(query, error)
 
     def _execute_with(self, query, parameters, Options options not None):
-        """As `execute`, with options that are made already."""
+        """As `_request`; raises mistakes at once."""
         return self.request_for(query, parameters, options)
 
     def _step(self, query, parameters, Options options not None):

@@ -147,7 +147,7 @@ cdef class Options:
             self.host_port = other.host_port
         return 0
 
-    cdef Options over(self, Options defaults):
+    cpdef Options over(self, Options defaults):
         """What this says, and `defaults` where it says nothing."""
         cdef Options merged
         if self is _NO_OPTIONS or self is defaults:

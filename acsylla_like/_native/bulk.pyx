@@ -1,0 +1,228 @@
+# Many rows of one prepared statement: bound and sent in bursts by the loop's thread, answered without a future per row.
+
+cimport cython
+
+# How long (seconds) one call of `pump` may hold the loop.
+cdef double _PUMP_BUDGET = 0.002
+
+# What `pump` has left to do.
+_NOT_YET = object()
+
+
+@cython.final
+cdef class BulkWriter(TicketHolder):
+    """Sends rows with a prepared statement, `concurrency` at a time. Its user calls `pump` until `is_done`, awaits
+    `answers` in between, deals with what `take_failures` gives, and calls `close` at the end.
+
+    `convert`, when given, makes the values of what the iterator gives.
+    """
+
+    # What an iterator gives that has no row at the moment.
+    NOT_YET = _NOT_YET
+
+    def __init__(self, Session session not None, PreparedStatement prepared not None, Options options not None, *,
+                 Py_ssize_t concurrency, unsigned retries, convert=None, int64_t skip=0):
+        cdef BulkOptions chosen
+        if self.write.get() != NULL:
+            raise TypeError("__init__ was called before")
+        version_of(prepared)
+        session.require_open()
+        self.options = options
+        self.is_idempotent = options.idempotent == 1
+        chosen.concurrency = concurrency
+        chosen.retries = retries
+        chosen.may_repeat = self.is_idempotent
+        # "The request cannot be processed" (native_protocol_v4.spec, section 9): unless the caller says that it is not idempotent.
+        chosen.repeats_overloaded = options.idempotent != 0
+        chosen.gives_back = True
+        self.timeout = session.effective_timeout(options)
+        self.timeout_ms = driver_milliseconds(self.timeout)
+        self.session = session
+        self.prepared = prepared
+        self.convert = convert
+        self.skip = skip
+        self.kept = [None] * concurrency
+        self.again = []
+        self.failures = []
+        self.fork_generation = fork_generation()
+        self.write.reset(new BulkWrite(session.owner.get(), chosen))
+
+    def __dealloc__(self):
+        if self.fork_generation != fork_generation():
+            self.write.release()  # its rows are the parent's
+
+    cdef BulkWrite* made(self) except NULL:
+        if self.write.get() == NULL:
+            raise TypeError("this BulkWriter was made by __new__")
+        return self.write.get()
+
+    # ---- sending ----
+
+    def pump(self, rows, Py_ssize_t most):
+        """Takes answers and sends rows of an iterator, until the window is full, it has none, a row has failed, `most` of them were
+        taken, or the loop should have a turn. Returns what it waits for: "turn", "room", "rows", "end" or "failures".
+
+        Raises what the iterator raises, and SessionClosed.
+        """
+        cdef BulkWrite* write = self.made()
+        cdef double end = monotonic() + _PUMP_BUDGET
+        cdef PreparedVersion version = version_of(self.prepared)
+        cdef int64_t row
+        self.session.require_open()
+        self.take_failed(write.take_answers())
+        write.send_due()
+        while not self.failures:
+            if not write.has_room():
+                return "room"
+            if self.again:
+                row, values, tries, _ = self.again.pop()
+                self.send_row(version, row, values, tries)
+            else:
+                if most <= 0:
+                    return "turn"
+                given = next(rows, self)
+                if given is self:
+                    return "end"
+                if given is _NOT_YET:
+                    return "rows"
+                most -= 1
+                row = self.taken
+                self.taken += 1
+                if row < self.skip:
+                    given = None
+                elif self.session.owner.get() == NULL:  # closed by the code of the iterator
+                    self.session.require_open()
+                else:
+                    self.send_row(version, row, given, 0)
+            if monotonic() > end:
+                return "turn"
+        return "failures"
+
+    cdef int send_row(self, PreparedVersion version, int64_t row, object given, unsigned tries) except -1:
+        """Binds and sends a row; one whose values do not fit is a failure. There is room."""
+        cdef BulkWrite* write = self.write.get()
+        cdef StatementHandle statement
+        cdef BulkSlot* slot
+        cdef object values = given
+        statement.reset(new_statement(version))
+        try:
+            if tries == 0 and self.convert is not None:
+                values = self.convert(given)
+            values = bind_values(statement.get(), version, positional(values, version))
+            if self.options is not _NO_OPTIONS:
+                self.options.apply_to_statement(statement.get())
+        except BaseException as error:
+            self.failures.append((row, given, tries, error))
+            if not isinstance(error, Exception):
+                raise
+            return 0
+        driver.cass_statement_set_request_timeout(statement.get(), self.timeout_ms)
+        self.session.require_open()  # values may have code of their own
+        slot = write.take_slot()
+        if slot == NULL:  # cannot be: nothing else takes them
+            raise RuntimeError("no slot for a row")
+        slot.statement.reset(statement.release())
+        slot.row = row
+        slot.tries = tries
+        self.kept[write.index_of(slot)] = values
+        write.submit(slot)
+        return 0
+
+    def send_again(self, int64_t row, values, unsigned tries, error):
+        """Has a row of `take_failures` sent before any other."""
+        self.again.append((row, values, tries, error))
+        self.sent_again += 1
+
+    def give_up(self):
+        """Has no further row sent, and none again."""
+        cdef BulkWrite* write = self.made()
+        self.take_failed(write.take_answers())
+        self.take_failed(write.give_up())
+        self.failures.extend(self.again)
+        self.again = []
+
+    # ---- answers ----
+
+    cdef int take_failed(self, BulkSlot* failed) except -1:
+        cdef BulkWrite* write = self.write.get()
+        cdef BulkSlot* slot
+        while failed != NULL:
+            slot = failed
+            failed = slot.next
+            error = error_of_future(slot.future.get(), slot.code, self.prepared, self.is_idempotent)
+            error = lost_unless_late(error, seconds_in_flight(slot[0]), self.timeout)
+            self.failures.append((slot.row, self.kept[write.index_of(slot)], slot.tries, error))
+            write.release(slot)
+        return 0
+
+    def take_failures(self):
+        """The rows that have failed since the last call: (row, values, tries, error); tries is 0 for one that was never sent."""
+        failures = self.failures
+        self.failures = []
+        return failures
+
+    def answers(self, Py_ssize_t least):
+        """A future that is done when so many answers are here (or all that are due), or `wake` was called; with 0 only then."""
+        cdef BulkWrite* write = self.made()
+        loop = current_loop()
+        if self.waiter is None or self.waiter.done():
+            self.waiter = loop.create_future()
+        if self.is_armed:  # of a wait that was cancelled
+            write.notify_when(least, NULL)
+            return self.waiter
+        self.reactor = reactor_of(loop)
+        self.ticket.mailbox = &self.reactor.mailbox
+        self.ticket.owner = <void*>self
+        Py_INCREF(self)  # until the reactor has taken the ticket
+        self.is_armed = True
+        self.reactor.in_flight += 1
+        write.notify_when(least, &self.ticket)
+        return self.waiter
+
+    cdef int on_set(self) except -1:
+        self.is_armed = False
+        if self.waiter is not None and not self.waiter.done() and not self.waiter.get_loop().is_closed():
+            self.waiter.set_result(None)
+        return 0
+
+    def wake(self):
+        """Ends the wait for `answers`, or the next one."""
+        self.made().interrupt()
+
+    def close(self):
+        """Nobody waits any more. Rows in flight stay on their way."""
+        if self.is_armed:
+            self.made().interrupt()
+
+    # ---- what was done ----
+
+    @property
+    def in_flight(self):
+        """Rows that are sent and not answered."""
+        return self.made().in_flight()
+
+    @property
+    def unfinished(self):
+        """Rows that were taken and have neither been written nor failed."""
+        return self.made().unfinished() + len(self.again)
+
+    def seconds_to_next_try(self):
+        """When a row is to be sent again; infinity when none is."""
+        return self.made().seconds_to_next_due()
+
+    def counters(self):
+        """(rows written, retries, rows in flight, the first row that is not settled, seconds within which 50, 95, 99 and 100 % of the
+        rows were answered)."""
+        cdef BulkWrite* write = self.made()
+        settled = write.first_unsettled(self.taken)
+        for entry in self.again:
+            settled = min(settled, entry[0])
+        for entry in self.failures:
+            settled = min(settled, entry[0])
+        return (write.written(), write.retried() + self.sent_again, write.unfinished(), settled,
+                tuple(write.latencies().summary()))
+
+
+def may_be_written(code):
+    """Whether a row that failed with this code (`Error.code`) may have been written all the same."""
+    return code is not None and not was_refused(code)
