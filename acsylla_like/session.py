@@ -286,6 +286,7 @@ class Session(_native.Session):
         concurrency: int = 8,
         retries: int = 8,
         decimals: Decimals | None = None,
+        resume: str | os.PathLike[str] | None = None,
         **options: Unpack[RequestOptions],
     ) -> Scan:
         """A whole table (`keyspace.table`, or `table` of the session's keyspace) as Arrow record batches, each row once:
@@ -298,6 +299,10 @@ class Session(_native.Session):
         get `parameters`, and it is allowed to filter. `splits` is how many ranges there are, by default those of the ring, four
         for each that is read at a time at least; `Scan.splits()` gives them away to be read elsewhere. `decimals` is that of
         `Result.to_arrow`. The options are those of `execute`, with `timeout` for each page.
+
+        `resume` names a checkpoint file, which says twice a second, and when the reading ends, which pages were taken: all but the
+        last batch that was given, since that counts when the next is asked for. A scan that finds it goes on there, so that each row
+        comes once over all of them; after a kill, what was taken since the last checkpoint comes again.
 
         Raises TypeError or ValueError for mistakes; while it is read, ValueError for a table that is not there, KeyError for a
         column that is not there, DecodeError with the place, and what `execute` raises.
@@ -329,6 +334,7 @@ class Session(_native.Session):
             concurrency=concurrency,
             retries=retries,
             decimals=decimals,
+            resume=resume,
             options=made,
         )
 

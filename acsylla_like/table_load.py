@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from acsylla_like._native import Options, Row
 from acsylla_like.arrow_load import as_arrow_data, load_arrow, opened
 from acsylla_like.bulk import BulkReport, OnError, write_rows
+from acsylla_like.checkpoint import Checkpoint
 from acsylla_like.select_star import columns as columns_of_table
 from acsylla_like.select_star import quoted
 from acsylla_like.table_scan import table_name
@@ -72,38 +71,6 @@ async def _target(session: Session, table: str, options: Options) -> _Target:
     return _Target(keyspace, name, tuple(columns), partition_key, partition_key | clustering)
 
 
-class Checkpoint:
-    """A file that says how many rows of a load are settled."""
-
-    def __init__(self, path: str | os.PathLike[str], target: _Target, columns: Sequence[str]) -> None:
-        self._path = Path(path)
-        self._load = {"table": str(target), "columns": list(columns)}
-
-    def settled(self) -> int:
-        """How many rows an earlier call has settled. Raises ValueError when the file is of another load."""
-        try:
-            saved = json.loads(self._path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return 0
-        except ValueError:
-            saved = None
-        if not isinstance(saved, dict) or saved.keys() != {*self._load, "settled"} or type(saved["settled"]) is not int:
-            raise ValueError(f"{self._path} is no checkpoint of a load")
-        if {**saved, "settled": 0} != {**self._load, "settled": 0}:
-            was, now = (f"{load['table']} ({', '.join(load['columns'])})" for load in (saved, self._load))
-            raise ValueError(f"{self._path} is the checkpoint of a load of {was}, not {now}")
-        return int(saved["settled"])
-
-    def save(self, settled: int) -> None:
-        """In one step: whoever is killed here leaves the file as it was before, or the new one."""
-        unfinished = self._path.with_name(f"{self._path.name}.{os.getpid()}.new")
-        with unfinished.open("w", encoding="utf-8") as file:
-            file.write(json.dumps({**self._load, "settled": settled}) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(self._path)
-
-
 async def copy_from(
     session: Session,
     table: str,
@@ -138,8 +105,8 @@ async def copy_from(
     _refuse_duplicates(names)
     target.check(names)
     prepared = await session.create_prepared(target.insert(names, ttl, timestamp))
-    checkpoint = None if resume is None else Checkpoint(resume, target, names)
-    skip = 0 if checkpoint is None else checkpoint.settled()
+    checkpoint = None if resume is None else Checkpoint(resume, "load", {"table": str(target), "columns": names})
+    skip = 0 if checkpoint is None else checkpoint.read() or 0
     save = None if checkpoint is None else checkpoint.save
     if arrow is not None:
         return await load_arrow(

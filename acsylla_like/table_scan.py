@@ -7,8 +7,10 @@ import atexit
 import bisect
 import contextlib
 import itertools
+import os
 import sys
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
@@ -17,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from acsylla_like import _native, errors
 from acsylla_like._native import ArrowBatch, ArrowSchema, ArrowTable, Options
+from acsylla_like.checkpoint import Checkpoint
 from acsylla_like.select_star import columns as columns_of_table
 from acsylla_like.select_star import names_of, quoted
 
@@ -54,8 +57,12 @@ _PASSING = (
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 5.0
 
+# Seconds between two checkpoints.
+_SAVE = 0.5
+
 Range = tuple[int, int]
 """Tokens above the first, up to and with the second."""
+_WHOLE_RING: Range = (_LOWEST, _HIGHEST)
 
 
 def split_ring(tokens: Sequence[int], count: int) -> list[Range]:
@@ -127,6 +134,7 @@ class Scan:
         concurrency: int,
         retries: int,
         decimals: Decimals | None,
+        resume: str | os.PathLike[str] | None,
         options: Options,
     ) -> None:
         self._session = session
@@ -138,6 +146,7 @@ class Scan:
         self._concurrency = concurrency
         self._retries = retries
         self._decimals = decimals
+        self._resume = resume
         self._options = options
         self._plan: _Plan | None = None
         self._unreachable: set[tuple[str, int]] = set()
@@ -231,9 +240,10 @@ class Scan:
 
     async def _batches(self) -> AsyncGenerator[ArrowBatch, None]:
         plan = await self._planned()
-        waiting = deque(plan.splits)
+        position = _Position(self._resume, plan.splits)
+        waiting = deque(position.left())
         # Bounded, so that whoever takes the batches slowly holds the reading up.
-        ready: asyncio.Queue[ArrowBatch | Exception | None] = asyncio.Queue(self._concurrency)
+        ready: asyncio.Queue[_Piece | Exception | None] = asyncio.Queue(self._concurrency)
         loop = asyncio.get_running_loop()
         workers = [loop.create_task(self._work(plan, waiting, ready)) for _ in range(min(self._concurrency, len(waiting)))]
         working = len(workers)
@@ -245,44 +255,49 @@ class Scan:
                 elif isinstance(item, Exception):
                     raise item
                 else:
-                    yield item
+                    if item.batch is not None:
+                        yield item.batch
+                    position.note(item)  # whoever asks for the next one has taken this one
         finally:
+            position.save()
             for worker in workers:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
 
-    async def _work(self, plan: _Plan, waiting: deque[ScanSplit], ready: asyncio.Queue[ArrowBatch | Exception | None]) -> None:
+    async def _work(
+        self, plan: _Plan, waiting: deque[tuple[ScanSplit, bytes | None]], ready: asyncio.Queue[_Piece | Exception | None]
+    ) -> None:
         """Reads one split after another, until none waits. What ends it is put into the queue."""
         try:
             while waiting:
-                await self._read(plan, waiting.popleft(), ready)
+                await self._read(plan, *waiting.popleft(), ready)
         except Exception as error:
             await ready.put(error)
         else:
             await ready.put(None)
 
-    async def _read(self, plan: _Plan, split: ScanSplit, ready: asyncio.Queue[ArrowBatch | Exception | None]) -> None:
-        """All pages of a split; while one is decoded and waits to be taken, the next is on its way."""
+    async def _read(self, plan: _Plan, split: ScanSplit, state: bytes | None, ready: asyncio.Queue[_Piece | Exception | None]) -> None:
+        """All pages of a split from a paging state on; while one is decoded and waits to be taken, the next is on its way."""
         first_row = 0
-        state: bytes | None = None
-        ahead: Request[Result] | None = self._send(split, None)
+        ahead: Request[Result] | None = self._send(split, state)
         try:
             while ahead is not None:
                 request, ahead = ahead, None
                 page = await self._answer(split, state, request)
+                state = page.paging_state
                 if page.has_more_pages:
-                    state = page.paging_state
                     ahead = self._send(split, state)
                     ahead.add_done_callback(_ignore)  # sends it
                 try:
-                    batches = await self._session._decoders.decode(page, plan.schema, first_row)
+                    batches: list[ArrowBatch | None] = [*await self._session._decoders.decode(page, plan.schema, first_row)]
                 except errors.DecodeError as error:
                     place = "" if split.tokens is None else f"tokens {split.tokens[0]} to {split.tokens[1]}, "
                     raise errors.DecodeError(f"{split.keyspace}.{split.table}, {place}{error}") from None
                 first_row += len(page)
                 del page
-                for batch in batches:
-                    await ready.put(batch)
+                for batch in batches[:-1]:
+                    await ready.put(_Piece(batch, split, None, is_whole_page=False))
+                await ready.put(_Piece(batches[-1] if batches else None, split, state, is_whole_page=True))
         finally:
             if ahead is not None:
                 ahead.cancel()
@@ -334,6 +349,96 @@ class Scan:
                 feed.close()
         assert self._plan is not None
         return self._plan.schema.__arrow_c_schema__()
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """What is to be taken next: a page of a split, or a part of one."""
+
+    batch: ArrowBatch | None
+    split: ScanSplit
+    state: bytes | None
+    """Of the next page; None when this is the last one."""
+    is_whole_page: bool
+    """Whether it ends the page."""
+
+
+class _Position:
+    """How far a scan has been taken: whole ranges, and those in the middle with their paging states."""
+
+    def __init__(self, resume: str | os.PathLike[str] | None, splits: Sequence[ScanSplit]) -> None:
+        """Raises ValueError when the checkpoint is of another scan."""
+        first = splits[0]
+        identity = {"table": f"{first.keyspace}.{first.table}", "query": first.query, "parameters": repr(first.parameters)}
+        self._checkpoint = None if resume is None else Checkpoint(resume, "scan", identity)
+        self._splits = splits
+        self._done: list[Range] = []
+        self._open: dict[Range, bytes] = {}
+        self._saved = time.monotonic()
+        saved = None if self._checkpoint is None else self._checkpoint.read()
+        if saved is not None:
+            self._done = [(start, end) for start, end in saved["ranges"]]
+            self._open = {(start, end): bytes.fromhex(state) for start, end, state in saved["open"]}
+
+    def left(self) -> list[tuple[ScanSplit, bytes | None]]:
+        """What is to be read, and from which paging state on."""
+        began = [(split, self._open[tokens]) for tokens in self._open for split in [self._split_of(tokens)]]
+        taken = _merged([*self._done, *self._open])
+        return [*began, *((split, None) for whole in self._splits for split in _without(whole, taken))]
+
+    def _split_of(self, tokens: Range) -> ScanSplit:
+        """The ring may have changed since: a range in the middle is read as it was begun."""
+        if self._splits[0].tokens is None:
+            return self._splits[0]
+        host = next((split.host for split in self._splits if split.tokens is not None and split.tokens[1] >= tokens[1]), None)
+        return replace(self._splits[0], tokens=tokens, host=host)
+
+    def note(self, piece: _Piece) -> None:
+        """A piece was taken."""
+        if self._checkpoint is None or not piece.is_whole_page:
+            return
+        tokens = piece.split.tokens or _WHOLE_RING
+        if piece.state is not None:
+            self._open[tokens] = piece.state
+        else:
+            self._open.pop(tokens, None)
+            self._done.append(tokens)
+        if time.monotonic() - self._saved > _SAVE:
+            self.save()
+
+    def save(self) -> None:
+        if self._checkpoint is not None:
+            self._done = _merged(self._done)
+            self._checkpoint.save({"ranges": self._done, "open": [[*tokens, state.hex()] for tokens, state in self._open.items()]})
+            self._saved = time.monotonic()
+
+
+def _merged(ranges: Sequence[Range]) -> list[Range]:
+    """The same tokens in as few ranges as there can be, in their order."""
+    found: list[Range] = []
+    for start, end in sorted(ranges):
+        if found and found[-1][1] >= start:
+            found[-1] = found[-1][0], max(end, found[-1][1])
+        else:
+            found.append((start, end))
+    return found
+
+
+def _without(split: ScanSplit, taken: Sequence[Range]) -> list[ScanSplit]:
+    """The parts of a split that are not in `taken`, which is in order and without overlaps."""
+    start, last = split.tokens or _WHOLE_RING
+    found = []
+    for begin, end in taken:
+        if end <= start:
+            continue
+        if begin >= last:
+            break
+        if begin > start:
+            found.append((start, begin))
+        start = end
+    if start < last:
+        found.append((start, last))
+    return [split if tokens == (split.tokens or _WHOLE_RING) else replace(split, tokens=tokens) for tokens in found]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from hypothesis import given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
 import acsylla_like  # noqa: E402
+from acsylla_like import ScanSplit, table_scan  # noqa: E402
 from acsylla_like.table_scan import split_ring  # noqa: E402
 from acsylla_like.testing import ScriptedServer, cql  # noqa: E402
 
@@ -361,3 +363,52 @@ async def test_whoever_takes_batches_slowly_holds_the_reading_up(scripted: Scrip
                 # Four in the queue, and for each of four ranges one that waits for a place and one ahead.
                 assert asked <= 20 + 4 + 4 * 2
                 break
+
+
+# ---- checkpoints
+
+
+@given(TOKENS, st.integers(1, 40), st.lists(st.tuples(st.integers(LOWEST, HIGHEST), st.integers(LOWEST, HIGHEST)), max_size=8))
+def test_what_is_left_and_what_was_taken_are_all_tokens_once(tokens: list[int], count: int, taken: list[tuple[int, int]]) -> None:
+    done = table_scan._merged([(min(pair), max(pair)) for pair in taken if pair[0] != pair[1]])
+    splits = [ScanSplit("ks", "t", "", (), each, None) for each in split_ring(tokens, count)]
+    left = [part.tokens for split in splits for part in table_scan._without(split, done)]
+    together = sorted([*done, *(part for part in left if part is not None)])
+    assert together[0][0] == LOWEST
+    assert together[-1][1] == HIGHEST
+    assert all(one[1] == other[0] for one, other in itertools.pairwise(together))
+
+
+@pytest.mark.parametrize("later", [{}, {"splits": 3}, {"splits": 57, "concurrency": 1}, {"page_size": 1000}])
+async def test_a_scan_that_was_left_goes_on_and_each_row_comes_once(
+    session: acsylla_like.Session, tmp_path: Path, later: dict[str, Any]
+) -> None:
+    table = await make_table(session, 2000)
+    checkpoint = tmp_path / "scan.json"
+    found: list[int] = []
+    for number in itertools.count(1):
+        options = {"splits": 10, "page_size": 17, "concurrency": 4, **(later if number > 1 else {})}
+        batches = aiter(session.scan(table, columns=["c"], resume=checkpoint, **options))
+        taken = 0
+        async for batch in batches:
+            if taken == 20 and number < 4:
+                break  # it was not taken: it comes again
+            found += pa.record_batch(batch).column(0).to_pylist()
+            taken += 1
+        else:
+            break
+        await batches.aclose()  # type: ignore[attr-defined]
+    assert number > 1
+    assert sorted(found) == list(range(2000))
+    assert await rows_of(session.scan(table, columns=["c"], resume=checkpoint)) == []
+
+
+async def test_a_checkpoint_of_another_scan_is_refused(session: acsylla_like.Session, tmp_path: Path) -> None:
+    table = await make_table(session, 100)
+    checkpoint = tmp_path / "scan.json"
+    await rows_of(session.scan(table, columns=["c"], resume=checkpoint))
+    with pytest.raises(ValueError, match=r"is the checkpoint of a scan of .*, not of "):
+        await rows_of(session.scan(table, columns=["v"], resume=checkpoint))
+    checkpoint.write_text("{}")
+    with pytest.raises(ValueError, match="is no checkpoint of a scan"):
+        await rows_of(session.scan(table, columns=["c"], resume=checkpoint))
