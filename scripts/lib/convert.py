@@ -143,6 +143,37 @@ def from_file(kind: CqlType, item: Any, hashable: bool = False) -> Any:
     return tuple(elements) if hashable else elements
 
 
+def from_arrow(kind: CqlType, item: Any, hashable: bool = False) -> Any:
+    """The value of a CQL type for what pyarrow makes of an Arrow value of it (`Scan` has the table of types), or of one that can
+    be loaded into it. A time of day is its nanoseconds."""
+    if item is None:
+        return None
+    head = _head(kind)
+    if kind.field_names:
+        named = {name: from_arrow(t, item.get(name), hashable) for name, t in zip(kind.field_names, kind.types, strict=True)}
+        return FrozenMap(named) if hashable else named
+    if head == "tuple":
+        return tuple(from_arrow(t, element, hashable) for t, element in zip(kind.types, item.values(), strict=True))
+    if head == "map":
+        pairs = item.items() if isinstance(item, dict) else item
+        made = {from_arrow(kind.types[0], key, True): from_arrow(kind.types[1], value, hashable) for key, value in pairs}
+        return FrozenMap(made) if hashable else made
+    if head in ("list", "set", "vector"):
+        elements = [from_arrow(kind.types[0], element, hashable or head == "set") for element in item]
+        if head == "set":
+            return frozenset(elements) if hashable else set(elements)
+        return tuple(elements) if hashable else elements
+    if head in ("uuid", "timeuuid") and isinstance(item, bytes):
+        return uuid.UUID(bytes=item)
+    if head == "timestamp" and not item.tzinfo:
+        return item.replace(tzinfo=datetime.timezone.utc)
+    if head == "time":
+        return acsylla_like.Time.from_nanosecond_of_day(item) if isinstance(item, int) else acsylla_like.Time.from_time(item)
+    if head == "duration":
+        return acsylla_like.Duration(*item)
+    return _FROM_TEXT[head](item) if isinstance(item, str) else item
+
+
 def expected(kind: CqlType, value: Any, hashable: bool = False) -> Any:
     """What the server gives back for a value: CQL has no negative zero, no empty collection, less precise floats."""
     head = _head(kind)

@@ -1,7 +1,7 @@
 """Writes a data set through prepared inserts, reads it back page by page and compares every value of every row.
 
-Without a file: every assigned character of the Unicode Character Database that Python carries. With a CSV or JSON Lines
-file: that file, into a table that is there.
+Without a file: every assigned character of the Unicode Character Database that Python carries. With a CSV, JSON Lines or
+Parquet file: that file, into a table that is there. With --bulk the same by `copy_from` and `scan`, as Arrow data.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from convert import exact, expected, from_file, same
+import pyarrow as pa
+import pyarrow.parquet as pq
+from convert import exact, expected, from_arrow, from_file, same
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -127,7 +129,11 @@ def _quoted(name: str) -> str:
 
 
 def records(path: Path, null: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Line numbers and cells by column, from CSV with a header, or JSON Lines (`.jsonl`, `.ndjson`, `.json`)."""
+    """Line numbers and cells by column, from CSV with a header, JSON Lines (`.jsonl`, `.ndjson`, `.json`) or Parquet."""
+    if is_parquet(path):
+        names = pq.read_schema(path).names
+        yield from enumerate((dict(zip(names, row, strict=True)) for row in rows_of(pq.ParquetFile(path).iter_batches())), 1)
+        return
     with open(path, encoding="utf-8-sig", newline="") as file:
         if path.suffix.lower() in (".jsonl", ".ndjson", ".json"):
             for number, line in enumerate(file, 1):
@@ -142,6 +148,17 @@ def records(path: Path, null: str) -> Iterator[tuple[int, dict[str, Any]]]:
             if None in cells or None in cells.values():
                 raise Problem(f"{path}:{reader.line_num}: not as many cells as the header has")
             yield reader.line_num, {name: None if cell == null else cell for name, cell in cells.items()}
+
+
+def is_parquet(path: Path) -> bool:
+    return path.suffix.lower() == ".parquet"
+
+
+def rows_of(batches: Iterable[pa.RecordBatch]) -> Iterator[Row]:
+    """Rows of Arrow data; a time of day as its nanoseconds, which Python's own class does not hold."""
+    for batch in batches:
+        columns = [column.cast(pa.int64()) if column.type == pa.time64("ns") else column for column in batch.columns]
+        yield from zip(*(column.to_pylist() for column in columns), strict=True)
 
 
 async def file_job(session: acsylla_like.Session, options: argparse.Namespace) -> Job:
@@ -171,7 +188,7 @@ async def file_job(session: acsylla_like.Session, options: argparse.Namespace) -
         row = []
         for column, kind in zip(columns, kinds_of_columns, strict=True):
             try:
-                row.append(from_file(kind, record.get(column)))
+                row.append((from_arrow if is_parquet(path) else from_file)(kind, record.get(column)))
             except (ValueError, TypeError, ArithmeticError, KeyError) as error:
                 raise Problem(f"{path}:{number}: {column} {kind}: {error}: {record.get(column)!r:.80}") from None
         rows[job.key_of([expected(kind, value) for kind, value in zip(kinds_of_columns, row, strict=True)])] = row
@@ -223,7 +240,63 @@ async def write(session: acsylla_like.Session, job: Job) -> None:
     say(f"wrote {len(job.rows):,} rows in {seconds:.1f} s, {len(job.rows) / seconds:,.0f} rows/s with {IN_FLIGHT:,} in flight")
 
 
-async def compare(session: acsylla_like.Session, job: Job) -> int:
+async def write_bulk(session: acsylla_like.Session, job: Job) -> None:
+    """Loads all rows at once, by `copy_from`: as Arrow data where these columns are simple, else as rows."""
+    kinds = [parameter.type for parameter in job.insert.parameters]
+    data: Any = [dict(zip(job.columns, row, strict=True)) for row in job.rows]
+    if not any(kind.types for kind in kinds):
+        cells = zip(*job.rows, strict=True)
+        data = pa.table({name: arrow_column(kind.name, column) for name, kind, column in zip(job.columns, kinds, cells, strict=True)})
+    with bar() as progress:
+        task = progress.add_task("writing", total=len(job.rows))
+        report = await session.copy_from(
+            job.table,
+            data,
+            columns=job.columns,
+            nulls="unset" if job.owns_table else "null",
+            truncate=True,
+            progress=lambda report: progress.update(task, completed=report.rows),
+        )
+    what = "Arrow data" if isinstance(data, pa.Table) else "rows"
+    rates = f"{report.rate:,.0f} rows/s, p99 {report.latency.p99 * 1000:.0f} ms"
+    say(f"loaded {report.rows:,} rows of {what} in {report.seconds:.1f} s, {rates}")
+
+
+def arrow_column(kind: str, values: Sequence[Any]) -> pa.Array:
+    """Values of a simple CQL type as an Arrow array that keeps all of them exactly."""
+    if kind in ("decimal", "varint", "inet"):
+        return pa.array([None if value is None else str(value) for value in values], pa.string())
+    if kind in ("uuid", "timeuuid"):
+        return pa.array([None if value is None else value.bytes for value in values], pa.binary(16))
+    if kind == "time":
+        return pa.array([None if value is None else _nanosecond_of_day(value) for value in values], pa.int64()).cast(pa.time64("ns"))
+    if kind == "duration":
+        triples = [None if value is None else (value.months, value.days, value.nanoseconds) for value in values]
+        return pa.array(triples, pa.month_day_nano_interval())
+    types = {"blob": pa.binary(), "text": pa.string(), "ascii": pa.string(), "float": pa.float32(), "double": pa.float64()}
+    return pa.array(values, types.get(kind))
+
+
+def _nanosecond_of_day(value: acsylla_like.Time) -> int:
+    return ((value.hour * 60 + value.minute) * 60 + value.second) * 10**9 + value.nanosecond
+
+
+async def pages_of(session: acsylla_like.Session, job: Job) -> AsyncIterator[Sequence[acsylla_like.Row]]:
+    """The table, page by page."""
+    select = f"SELECT {', '.join(map(_quoted, job.columns))} FROM {job.table}"
+    async for page in session.stream(select, page_size=PAGE_SIZE, timeout=60.0).pages():
+        yield list(page)
+
+
+async def batches_of(session: acsylla_like.Session, job: Job) -> AsyncIterator[Sequence[Row]]:
+    """The table in record batches, by ranges of tokens."""
+    kinds = [parameter.type for parameter in job.insert.parameters]
+    async for batch in session.scan(job.table, columns=job.columns, page_size=PAGE_SIZE, timeout=60.0):
+        rows = rows_of([pa.record_batch(batch)])
+        yield [[from_arrow(kind, item) for kind, item in zip(kinds, row, strict=True)] for row in rows]
+
+
+async def compare(job: Job, pages: AsyncIterator[Sequence[Row | acsylla_like.Row]]) -> int:
     """Reads the whole table and counts the rows that are missing, are not ours, come twice, or differ in any value."""
     kinds = [parameter.type for parameter in job.insert.parameters]
     source = {}
@@ -231,7 +304,7 @@ async def compare(session: acsylla_like.Session, job: Job) -> int:
         wanted = [expected(kind, value) for kind, value in zip(kinds, row, strict=True)]
         source[job.key_of(wanted)] = wanted
     seen: set[Hashable] = set()
-    differences = others = count = pages = 0
+    differences = others = count = parts = 0
 
     def differs(what: str) -> None:
         nonlocal differences
@@ -239,15 +312,13 @@ async def compare(session: acsylla_like.Session, job: Job) -> int:
         if differences <= SHOWN:
             say(f"difference: {what:.500}")
 
-    select = f"SELECT {', '.join(map(_quoted, job.columns))} FROM {job.table}"
     reading = 0.0  # without the comparison
     with bar() as progress:
         task = progress.add_task("reading", total=len(job.rows))
         began = time.perf_counter()
-        async for page in session.stream(select, page_size=PAGE_SIZE, timeout=60.0).pages():
-            rows = list(page)
+        async for rows in pages:
             reading += time.perf_counter() - began
-            pages += 1
+            parts += 1
             count += len(rows)
             for found in rows:
                 key = job.key_of(found)
@@ -271,7 +342,7 @@ async def compare(session: acsylla_like.Session, job: Job) -> int:
             differs(f"{wanted!r} is missing")
     if others and not job.owns_table:
         say(f"the table has {others:,} other rows, which were not compared")
-    say(f"read {count:,} rows in {pages:,} pages in {reading:.1f} s, {count / max(reading, 1e-9):,.0f} rows/s")
+    say(f"read {count:,} rows in {parts:,} pages in {reading:.1f} s, {count / max(reading, 1e-9):,.0f} rows/s")
     return differences
 
 
@@ -301,15 +372,16 @@ async def run(options: argparse.Namespace) -> int:
                 if statement.strip():
                     await session.execute(statement)
         job = await (file_job(session, options) if options.file else unicode_job(session, options.keyspace))
-        await write(session, job)
-        differences = await compare(session, job)
+        await (write_bulk if options.bulk else write)(session, job)
+        differences = await compare(job, (batches_of if options.bulk else pages_of)(session, job))
     print(f"{len(job.rows)} rows, {differences} differences", flush=True)
     return 1 if differences else 0
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
-    parser.add_argument("file", nargs="?", type=Path, help="CSV with a header, or JSON Lines (.jsonl), to load into --table")
+    parser.add_argument("file", nargs="?", type=Path, help="CSV with a header, JSON Lines (.jsonl) or .parquet, to load into --table")
+    parser.add_argument("--bulk", action="store_true", help="write by copy_from and read by scan, as Arrow data")
     parser.add_argument("--table", metavar="KS.TABLE", help="where the file goes; its columns' types decide how text is read")
     parser.add_argument("--schema", type=Path, metavar="FILE", help="CQL statements to run first, such as CREATE TABLE")
     parser.add_argument("--null", default="", metavar="TEXT", help="the CSV cell that stands for null (default: an empty one)")

@@ -105,6 +105,50 @@ def test_csv_of_every_type(cassandra, table, tmp_path):
     assert last_line(demo(cassandra, file, table)) == "1491 rows, 0 differences"
 
 
+def test_bulk_of_every_type(cassandra, table, tmp_path):
+    file = tmp_path / "rows.jsonl"
+    file.write_text("\n".join(json.dumps(row) for row in [EVERY | {"id": n} for n in range(20, 1000)]))
+    outcome = demo(cassandra, file, table, "--bulk")
+    assert last_line(outcome) == "980 rows, 0 differences"
+    assert "loaded 980 rows of rows" in outcome.stdout
+
+
+def test_bulk_of_simple_types_goes_as_arrow_data(cassandra, table, tmp_path):
+    simple = {name: value for name, value in EVERY.items() if not isinstance(value, (list, dict))}
+    file = tmp_path / "rows.jsonl"
+    file.write_text("\n".join(json.dumps(row) for row in [simple | {"id": n} for n in range(20, 1000)]))
+    outcome = demo(cassandra, file, table, "--bulk")
+    assert last_line(outcome) == "980 rows, 0 differences"
+    assert "loaded 980 rows of Arrow data" in outcome.stdout
+
+
+@pytest.mark.keeps_open("pyarrow keeps its threads")
+@pytest.mark.parametrize("arguments", [[], ["--bulk"]], ids=["one by one", "bulk"])
+async def test_parquet(cassandra, table, tmp_path, session, arguments):
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as pq
+
+    data = [{**EVERY, "id": n} for n in range(2000, 2500)]
+    await session.execute(f"TRUNCATE {table}")
+    kinds = {parameter.name: parameter.type for parameter in (await session.create_prepared(insert_of(table, EVERY))).parameters}
+    rows = [{name: convert.from_file(kinds[name], value) for name, value in row.items()} for row in data]
+    await session.execute_many(insert_of(table, EVERY), rows)
+    file = tmp_path / "rows.parquet"
+    stored = pa.table(await session.fetch_arrow(f"SELECT {', '.join(map(quoted_name, EVERY))} FROM {table}"))
+    lasts = stored.schema.get_field_index("lasts")  # Parquet has no such type
+    pq.write_table(stored.remove_column(lasts), file)
+    await session.execute(f"TRUNCATE {table}")
+    assert last_line(demo(cassandra, file, table, *arguments)) == "500 rows, 0 differences"
+
+
+def insert_of(table, names):
+    return f"INSERT INTO {table} ({', '.join(map(quoted_name, names))}) VALUES ({', '.join('?' * len(names))})"
+
+
+def quoted_name(name):
+    return f'"{name}"'
+
+
 async def test_a_difference_is_shown_counted_and_the_exit_code(cassandra, table, tmp_path, session):
     # Written from the future, so that the demonstration's own write is not what is read.
     await session.execute(f"INSERT INTO {table} (id, \"Part\", tiny) VALUES (4, 'x', 5) USING TIMESTAMP 9000000000000000")
