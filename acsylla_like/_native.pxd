@@ -596,6 +596,7 @@ cdef class BulkWriter(TicketHolder):
     cdef object convert                 # from what the iterator gives to values; None: it gives values
     cdef list kept                      # the values of each slot's row, in a form that no longer changes
     cdef list again                     # rows to be sent anew, as in failures
+    cdef BulkSlot* failed               # whose errors are not made yet; the writer's
     cdef int64_t sent_again             # rows that were in again
     cdef list failures                  # (row, values, tries, error)
     cdef int64_t skip
@@ -604,7 +605,8 @@ cdef class BulkWriter(TicketHolder):
     cdef object waiter                  # a future
     cdef Reactor reactor
     cdef int send_row(self, PreparedVersion version, int64_t row, object given, unsigned tries) except -1
-    cdef int take_failed(self, BulkSlot* failed) except -1
+    cdef str send_rows(self, object rows, Py_ssize_t most, Py_ssize_t most_failures, double end)
+    cdef int take_answers(self, double end) except -1
     cdef BulkWrite* made(self) except NULL
 
 cdef class ArrowInput:

@@ -38,7 +38,7 @@ class Load:
         """Whether the driver may still be called. The reader may be stuck in the stream longer than that."""
         self._on_sent = on_sent
         self._sender = threading.Thread(target=self._send, name="acsylla_like load", daemon=True)
-        self._reader = threading.Thread(target=native.read, name="acsylla_like reader", daemon=True)
+        self._reader = threading.Thread(target=self._read, name="acsylla_like reader", daemon=True)
 
     def start(self) -> None:
         _loads.add(self)
@@ -49,6 +49,9 @@ class Load:
         self.native.send()
         self.is_sending = False
         self._on_sent()
+
+    def _read(self) -> None:
+        self.native.read()  # by a method of this object, which is kept for `_end_loads` until it has ended
 
     def stop(self, reason: str) -> None:
         """Has no further row sent; those in flight are waited for by the sender."""

@@ -164,6 +164,11 @@ class Ledger:
         return None
 
     @property
+    def errors_until_told(self) -> int:
+        """How many rows may fail before somebody is to be told, who may end it."""
+        return self._max_errors - len(self._errors) + 1 if self._on_error == "collect" else 1
+
+    @property
     def first_error(self) -> RowError | None:
         return min(self._errors, key=lambda error: error.row, default=None)
 
@@ -363,11 +368,12 @@ class _Pump:
         writer, ledger = self._writer, self._ledger
         while True:
             allowed = self._allowed()
-            state = writer.pump(source, allowed)
+            state = writer.pump(source, allowed, ledger.errors_until_told)
             if state == "failures":
                 await self._settle_failures()
                 if ledger.stops_with is not None:
                     return ledger.stops_with
+                await asyncio.sleep(0)
             elif state == "end" and writer.unfinished == 0:
                 return None
             elif state == "turn" and allowed > 0:

@@ -58,44 +58,45 @@ cdef class BulkWriter(TicketHolder):
 
     # ---- sending ----
 
-    def pump(self, rows, Py_ssize_t most):
-        """Takes answers and sends rows of an iterator, until the window is full, it has none, a row has failed, `most` of them were
-        taken, or the loop should have a turn. Returns what it waits for: "turn", "room", "rows", "end" or "failures".
+    def pump(self, rows, Py_ssize_t most, Py_ssize_t most_failures):
+        """Takes answers and sends rows of an iterator, until the window is full, it has none, `most` of them were taken, so many have
+        failed, or the loop should have a turn. Returns what it waits for: "failures" to be taken, "turn", "room",
+        "rows" or "end".
 
         Raises what the iterator raises, and SessionClosed.
         """
-        cdef BulkWrite* write = self.made()
         cdef double end = monotonic() + _PUMP_BUDGET
+        self.session.require_open()
+        self.take_answers(end)
+        state = self.send_rows(rows, most, most_failures, end)
+        return "failures" if self.failures else state
+
+    cdef str send_rows(self, object rows, Py_ssize_t most, Py_ssize_t most_failures, double end):
+        cdef BulkWrite* write = self.made()
         cdef PreparedVersion version = version_of(self.prepared)
         cdef int64_t row
-        self.session.require_open()
-        self.take_failed(write.take_answers())
         write.send_due()
-        while not self.failures:
+        while len(self.failures) < most_failures:
+            if monotonic() > end:
+                return "turn"
             if not write.has_room():
                 return "room"
             if self.again:
                 row, values, tries, _ = self.again.pop()
                 self.send_row(version, row, values, tries)
-            else:
-                if most <= 0:
-                    return "turn"
-                given = next(rows, self)
-                if given is self:
-                    return "end"
-                if given is _NOT_YET:
-                    return "rows"
-                most -= 1
-                row = self.taken
-                self.taken += 1
-                if row < self.skip:
-                    given = None
-                elif self.session.owner.get() == NULL:  # closed by the code of the iterator
-                    self.session.require_open()
-                else:
-                    self.send_row(version, row, given, 0)
-            if monotonic() > end:
+                continue
+            if most <= 0:
                 return "turn"
+            given = next(rows, self)
+            if given is self:
+                return "end"
+            if given is _NOT_YET:
+                return "rows"
+            most -= 1
+            row = self.taken
+            self.taken += 1
+            if row >= self.skip:
+                self.send_row(version, row, given, 0)
         return "failures"
 
     cdef int send_row(self, PreparedVersion version, int64_t row, object given, unsigned tries) except -1:
@@ -117,7 +118,7 @@ cdef class BulkWriter(TicketHolder):
                 raise
             return 0
         driver.cass_statement_set_request_timeout(statement.get(), self.timeout_ms)
-        self.session.require_open()  # values may have code of their own
+        self.session.require_open()  # the iterator and the values may have code of their own
         slot = write.take_slot()
         if slot == NULL:  # cannot be: nothing else takes them
             raise RuntimeError("no slot for a row")
@@ -135,25 +136,29 @@ cdef class BulkWriter(TicketHolder):
 
     def give_up(self):
         """Has no further row sent, and none again."""
-        cdef BulkWrite* write = self.made()
-        self.take_failed(write.take_answers())
-        self.take_failed(write.give_up())
+        self.take_answers(INFINITY)
+        self.failed = self.made().give_up()
+        self.take_answers(INFINITY)
         self.failures.extend(self.again)
         self.again = []
 
     # ---- answers ----
 
-    cdef int take_failed(self, BulkSlot* failed) except -1:
-        cdef BulkWrite* write = self.write.get()
+    cdef int take_answers(self, double end) except -1:
+        """Counts what was answered, and makes errors of what has failed until `end` (monotonic seconds); the next call goes on."""
+        cdef BulkWrite* write = self.made()
         cdef BulkSlot* slot
-        while failed != NULL:
-            slot = failed
-            failed = slot.next
+        while True:
+            if self.failed == NULL:
+                self.failed = write.take_answers()
+            if self.failed == NULL or monotonic() > end:
+                return 0
+            slot = self.failed
+            self.failed = slot.next
             error = error_of_future(slot.future.get(), slot.code, self.prepared, self.is_idempotent)
             error = lost_unless_late(error, seconds_in_flight(slot[0]), self.timeout)
             self.failures.append((slot.row, self.kept[write.index_of(slot)], slot.tries, error))
             write.release(slot)
-        return 0
 
     def take_failures(self):
         """The rows that have failed since the last call: (row, values, tries, error); tries is 0 for one that was never sent."""
@@ -204,7 +209,7 @@ cdef class BulkWriter(TicketHolder):
     @property
     def unfinished(self):
         """Rows that were taken and have neither been written nor failed."""
-        return self.made().unfinished() + len(self.again)
+        return self.made().unfinished() + len(self.again) + (self.failed != NULL)
 
     def seconds_to_next_try(self):
         """When a row is to be sent again; infinity when none is."""

@@ -16,6 +16,7 @@ import pytest
 
 import acsylla_like
 from acsylla_like import _native
+from acsylla_like.testing import ScriptedServer, cql
 
 sys.path.append(str(Path(__file__).parents[2] / "scripts" / "bench"))
 
@@ -132,3 +133,39 @@ async def test_a_page_of_rows_is_read_in_slices(session: acsylla_like.Session, h
     assert read == 2 * ROWS
     assert turns.longest < LONGEST
     assert turns.count > read * 1e-6 / LONGEST
+
+
+async def test_many_rows_leave_the_loop_its_turns(session: acsylla_like.Session) -> None:
+    insert = await session.create_prepared(STATEMENTS["insert"])
+    async with watched() as turns:
+        report = await session.execute_many(insert, (values_of(n % 1000) for n in range(50_000)), concurrency=COMPLETIONS)
+    assert report.rows == 50_000
+    assert turns.longest < LONGEST
+    assert turns.count > 20
+
+
+async def test_rows_that_do_not_fit_leave_the_loop_its_turns(session: acsylla_like.Session) -> None:
+    insert = await session.create_prepared(STATEMENTS["insert"])
+    told = 0
+
+    def count(error: acsylla_like.RowError) -> None:
+        nonlocal told
+        told += 1
+
+    async with watched() as turns:
+        report = await session.execute_many(insert, (("x", *values_of(n)[1:]) for n in range(20_000)), on_error=count)
+    assert (report.rows, report.failed, told) == (0, 20_000, 20_000)
+    assert turns.longest < LONGEST
+
+
+async def test_rows_that_the_server_refuses_leave_the_loop_its_turns() -> None:
+    with ScriptedServer() as server:
+        server.answer("INSERT INTO t (k) VALUES (?)", cql.error(cql.INVALID), [("k", "int")])
+        async with acsylla_like.connect(server.address, port=server.port) as session:
+            insert = await session.create_prepared("INSERT INTO t (k) VALUES (?)")
+            async with watched() as turns:
+                report = await session.execute_many(
+                    insert, ([n] for n in range(8000)), on_error="collect", max_errors=8000, concurrency=2000
+                )
+    assert report.failed == 8000
+    assert turns.longest < LONGEST
