@@ -284,8 +284,10 @@ cdef extern from "bulk_write.hpp" namespace "acsylla_like" nogil:
     cppclass BulkSlot "acsylla_like::BulkWrite::Slot":
         BulkSlot* next
         StatementHandle statement
+        BatchHandle batch
         FutureHandle future
         int64_t row
+        vector[int64_t] other_rows
         unsigned tries
         CassError code
     cppclass BulkWrite:
@@ -584,6 +586,11 @@ cdef class ArrowTable:
 
 cdef ArrowTable arrow_table(Result result, object decimals)
 
+cdef class BulkGroup:
+    cdef BatchHandle batch
+    cdef list rows
+    cdef Py_ssize_t size                # bytes of all values
+
 cdef class BulkWriter(TicketHolder):
     cdef BulkWriteHandle write
     cdef unsigned fork_generation
@@ -594,7 +601,12 @@ cdef class BulkWriter(TicketHolder):
     cdef readonly double timeout        # seconds; infinity: none
     cdef bint is_idempotent
     cdef object convert                 # from what the iterator gives to values; None: it gives values
-    cdef list kept                      # the values of each slot's row, in a form that no longer changes
+    cdef Py_ssize_t batch_bytes         # 0: rows are sent one by one
+    cdef tuple partition_key
+    cdef dict groups                    # that may grow, by their partition keys
+    cdef Py_ssize_t grouped             # rows in groups, or in ready since they were emptied
+    cdef list ready                     # groups to be sent
+    cdef list kept                      # of each slot: the values of its row, in a form that no longer changes, or its group
     cdef list again                     # rows to be sent anew, as in failures
     cdef BulkSlot* failed               # whose errors are not made yet; the writer's
     cdef int64_t sent_again             # rows that were in again
@@ -605,6 +617,10 @@ cdef class BulkWriter(TicketHolder):
     cdef object waiter                  # a future
     cdef Reactor reactor
     cdef int send_row(self, PreparedVersion version, int64_t row, object given, unsigned tries) except -1
+    cdef BulkSlot* take_slot(self, int64_t row, unsigned tries, object kept) except NULL
+    cdef int add_to_group(self, PreparedVersion version, CassStatement* statement, int64_t row, tuple values) except -1
+    cdef int end_groups(self) except -1
+    cdef int send_group(self, BulkGroup group) except -1
     cdef str send_rows(self, object rows, Py_ssize_t most, Py_ssize_t most_failures, double end)
     cdef int take_answers(self, double end) except -1
     cdef BulkWrite* made(self) except NULL

@@ -304,6 +304,8 @@ class BulkWriter:
         retries: int,
         convert: Callable[[Any], Any] | None = None,
         skip: int = 0,
+        batch_bytes: int = 0,
+        partition_key: tuple[int, ...] = (),
     ) -> None: ...
     @property
     def timeout(self) -> float: ...

@@ -92,7 +92,8 @@ class BulkReport:
     """Every row before this number is written or skipped, or has failed and was reported without ending the call: where
     `resume` goes on."""
     taken: int
-    """Rows that were taken from the data, skipped ones included; for Arrow data, those that are known to have an outcome."""
+    """Rows that were taken from the data, skipped ones included; for Arrow data, those that are known to have an outcome. With
+    `batch`, an early end may leave some of them unsent: then only those before `settled` are certain."""
     retries: int
     """How often a row was sent again after it had failed in passing."""
     truncated: int
@@ -314,10 +315,23 @@ async def write_rows(
     truncated: Callable[[], int] | None = None,
     skip: int = 0,
     save: Callable[[int], object] | None = None,
+    batch: int | None = None,
+    partition_key: tuple[int, ...] = (),
 ) -> BulkReport:
     """Sends `prepared` once for each row. See `Session.execute_many`, which has checked the arguments; `what` begins the message of
-    an error, `convert` makes a row's values of what `rows` gives, and the first `skip` of them are passed over."""
-    writer = BulkWriter(session, prepared, options, concurrency=concurrency, retries=retries, convert=convert, skip=skip)
+    an error, `convert` makes a row's values of what `rows` gives, the first `skip` of them are passed over, and with `batch` rows
+    with the same values of `partition_key` (indexes) go together, up to so many bytes."""
+    writer = BulkWriter(
+        session,
+        prepared,
+        options,
+        concurrency=concurrency,
+        retries=retries,
+        convert=convert,
+        skip=skip,
+        batch_bytes=batch or 0,
+        partition_key=partition_key,
+    )
 
     def counters() -> Counters:
         return Counters(*writer.counters(), writer.taken, truncated() if truncated is not None else 0)

@@ -538,8 +538,8 @@ class Session(_native.Session):
         with `"null"` null and None are written. `ttl` is in seconds, `timestamp` in microseconds since 1970.
 
         `concurrency` requests are in flight, fewer while the server is overloaded; `max_rate` is in rows per second, `timeout` in
-        seconds for each try. With `batch`, rows of Arrow data that share a partition key and are at most 8,192 rows apart are sent
-        as unlogged batches of at most so many bytes of values (5,000 is what servers warn of).
+        seconds for each try. With `batch`, rows that share a partition key and are at most 8,192 rows apart are sent as unlogged
+        batches of at most so many bytes of values (5,000 is what servers warn of).
 
         A row that fails in passing is sent again, `retries` times with growing pauses: an INSERT may be repeated. With
         `on_error="stop"` the first row that cannot be written ends the load; `"collect"` goes on until `max_errors` have failed and

@@ -130,8 +130,6 @@ async def copy_from(
             save=save,
             options=options,
         )
-    if batch is not None:
-        raise TypeError("batch groups rows of Arrow data only: give Arrow data, or leave batch out")
     values = _Values(target, columns, names, prepared, None if nulls == "null" else UNSET, truncate)
     return await write_rows(
         session,
@@ -149,6 +147,8 @@ async def copy_from(
         truncated=lambda: values.truncated,
         skip=skip,
         save=save,
+        batch=batch,
+        partition_key=tuple(index for index, column in enumerate(names) if column in target.partition_key),
     )
 
 

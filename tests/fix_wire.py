@@ -65,6 +65,16 @@ class Wire:
         return pyarrow.table(self.result([("c", kind)], [[cell] for cell in cells]).to_arrow(**options))
 
 
+def of_the_schema(request: cql.Request, columns: list[tuple[str, str, int]]) -> cql.Answer:
+    """The answer to a question for the columns of a table: each its name, kind and position."""
+    fields = [("column_name", "text"), ("kind", "text"), ("position", "int")]
+    count = 3 if "position" in request.query else 2
+    answer = cql.rows(fields[:count], [list(column[:count]) for column in columns])
+    if request.opcode == cql.PREPARE:
+        return cql.prepared(request.query.encode()[:30][-16:], [("a", "text"), ("b", "text")], answer.columns)
+    return answer
+
+
 class Loader:
     """A table `ks.t` on a server that keeps what is written: `k int` is its key, `c` of the type that is given."""
 
@@ -80,13 +90,7 @@ class Loader:
 
         def handle(request: cql.Request) -> cql.Answer | None:
             if "system_schema" in request.query:
-                rows = [["k", "partition_key", 0], ["c", "regular", -1]]
-                answer = cql.rows([("column_name", "text"), ("kind", "text"), ("position", "int")], rows)
-                if "position" not in request.query:
-                    answer = cql.rows([("column_name", "text"), ("kind", "text")], [row[:2] for row in rows])
-                if request.opcode == cql.PREPARE:
-                    return cql.prepared(request.query.encode()[:30][-16:], [("a", "text"), ("b", "text")], answer.columns)
-                return answer
+                return of_the_schema(request, [("k", "partition_key", 0), ("c", "regular", -1)])
             if request.opcode == cql.PREPARE:
                 names = request.query.partition("(")[2].partition(")")[0].replace('"', "").split(", ")
                 key = [names.index("k")] if "k" in names else []

@@ -19,9 +19,11 @@ import pytest
 pa = pytest.importorskip("pyarrow")
 
 import pyarrow.dataset  # noqa: E402
+from fix_wire import of_the_schema  # noqa: E402
 from waiting import until  # noqa: E402
 
 import acsylla_like  # noqa: E402
+from acsylla_like.testing import ScriptedServer, cql  # noqa: E402
 
 NAMES = ("k", "c", "v", "w")
 UTC = datetime.timezone.utc
@@ -182,12 +184,74 @@ async def test_parts_of_a_millisecond_are_refused_or_cut_and_counted(session: ac
     assert found[0] == moments[0].replace(tzinfo=UTC)  # naive ones are UTC
 
 
-async def test_rows_of_a_partition_go_together(table: acsylla_like.Session) -> None:
-    before = table.metrics()
-    report = await table.copy_from("loaded", arrow(rows(20_000)), batch=4000, concurrency=64)
-    assert (report.rows, report.failed, report.settled) == (20_000, 0, 20_000)
+@pytest.mark.parametrize(
+    "make", [arrow, lambda given: (Named(*row) for row in given), lambda given: asynchronously(Item(*row) for row in given)]
+)
+async def test_rows_of_a_partition_go_together(table: acsylla_like.Session, make: Any) -> None:
+    report = await table.copy_from("loaded", make(rows(20_000)), batch=4000, concurrency=64)
+    assert (report.rows, report.failed, report.settled, report.taken) == (20_000, 0, 20_000, 20_000)
     assert await stored(table) == set(rows(20_000))
-    assert before is not None
+
+
+@pytest.mark.parametrize("make", [arrow, lambda given: (Named(*row) for row in given)], ids=["arrow", "rows"])
+async def test_batches_have_one_partition_and_are_bounded(make: Any) -> None:
+    """Seen by the server: k and c of each row; the values of a row take 20 bytes without their length words."""
+    batches: list[list[tuple[int, int]]] = []
+
+    def handle(request: cql.Request) -> cql.Answer | None:
+        if "system_schema" in request.query:
+            return of_the_schema(request, [("k", "partition_key", 0), ("c", "clustering", 0)])
+        numbers = [[int.from_bytes(data, "big") for data in values] for _, values in request.batch]  # type: ignore[arg-type]
+        if request.opcode == cql.BATCH:
+            assert request.batch_type == 1
+            batches.append([(k, c) for k, c in numbers])
+        elif request.opcode == cql.EXECUTE:
+            k, c = (int.from_bytes(data, "big") for data in request.parameters)  # type: ignore[arg-type]
+            batches.append([(k, c)])
+        return None
+
+    with ScriptedServer(handle) as server:
+        server.answer('INSERT INTO "ks"."t" ("k", "c") VALUES (?, ?)', cql.void(), [("k", "int"), ("c", "int")], key=[0])
+        async with acsylla_like.connect(server.address, port=server.port) as session:
+            given = [(n * 7 % 10, n) for n in range(1000)]
+            data = (
+                pa.table({"k": [k for k, _ in given], "c": [c for _, c in given]})
+                if make is arrow
+                else [{"k": k, "c": c} for k, c in given]
+            )
+            report = await session.copy_from("ks.t", data, batch=160)
+    assert (report.rows, report.failed) == (1000, 0)
+    assert sorted(row for batch in batches for row in batch) == sorted(given)
+    assert all(len({k for k, _ in batch}) == 1 for batch in batches)
+    assert {len(batch) for batch in batches} == {10}  # of 16 bytes each
+
+
+@pytest.mark.parametrize("make", [arrow, lambda given: [dict(zip(NAMES, row, strict=True)) for row in given]], ids=["arrow", "rows"])
+async def test_a_bad_row_leaves_its_batch_alone(table: acsylla_like.Session, make: Any) -> None:
+    given: list[Any] = rows(1000)
+    given[500] = (3, None, "x", 0.5)
+    report = await table.copy_from("loaded", make(given), batch=4000, on_error="collect")
+    assert (report.rows, report.failed, report.errors[0].row, report.errors[0].column) == (999, 1, 500, "c")
+    assert await stored(table) == set(given[:500] + given[501:])
+
+
+@pytest.mark.parametrize("make", [arrow, lambda given: [dict(zip(NAMES, row, strict=True)) for row in given]], ids=["arrow", "rows"])
+async def test_a_batch_that_the_server_refuses_is_all_its_rows(make: Any) -> None:
+    def handle(request: cql.Request) -> cql.Answer | None:
+        if "system_schema" in request.query:
+            return of_the_schema(request, [("k", "partition_key", 0), ("c", "clustering", 0), ("v", "regular", -1), ("w", "regular", -1)])
+        if request.opcode == cql.BATCH and request.batch[0][1][0] == (5).to_bytes(4, "big"):
+            return cql.error(cql.INVALID, "batch too large")
+        return None
+
+    with ScriptedServer(handle) as server:
+        kinds = [("k", "int"), ("c", "int"), ("v", "text"), ("w", "double")]
+        server.answer('INSERT INTO "ks"."t" ("k", "c", "v", "w") VALUES (?, ?, ?, ?)', cql.void(), kinds, key=[0])
+        async with acsylla_like.connect(server.address, port=server.port) as session:
+            report = await session.copy_from("ks.t", make(rows(700)), batch=1 << 20, on_error="collect")
+    assert {error.row for error in report.errors} == {n for n in range(700) if n % 7 == 5}
+    assert {type(error.error) for error in report.errors} == {acsylla_like.InvalidQuery}
+    assert (report.rows, report.failed) == (600, 100)
 
 
 # ---- what cannot be loaded is refused before anything is sent
@@ -205,7 +269,7 @@ async def test_rows_of_a_partition_go_together(table: acsylla_like.Session) -> N
         ("loaded", 7, {}, TypeError, "data must be Arrow data, or an iterable .* not int"),
         ("loaded", "k,c", {}, TypeError, "data must be Arrow data, or an iterable .* not str"),
         ("loaded", [(1, 2)], {"columns": ["k"]}, KeyError, "the data lacks 'c' of the primary key"),
-        ("loaded", [], {"batch": 5000}, TypeError, "batch groups rows of Arrow data only"),
+        ("loaded", [], {"batch": 0}, ValueError, "batch must be an int of 1 to "),
         ("loaded", [], {"concurrency": 0}, ValueError, "concurrency must be an int of 1 to 32768, not 0"),
         ("loaded", [], {"nulls": "none"}, ValueError, "nulls must be 'unset' or 'null', not 'none'"),
         ("loaded", [], {"ttl": -1}, ValueError, "ttl must be an int of 0 to "),

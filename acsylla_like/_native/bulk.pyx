@@ -4,9 +4,16 @@ cimport cython
 
 # How long (seconds) one call of `pump` may hold the loop.
 cdef double _PUMP_BUDGET = 0.002
+# So many rows are looked at for others of their partitions.
+cdef Py_ssize_t _MOST_GROUPED = 8192
 
 # What `pump` has left to do.
 _NOT_YET = object()
+
+
+@cython.final
+cdef class BulkGroup:
+    """Rows of one partition that are sent together: (row, values) in their order."""
 
 
 @cython.final
@@ -14,14 +21,16 @@ cdef class BulkWriter(TicketHolder):
     """Sends rows with a prepared statement, `concurrency` at a time. Its user calls `pump` until `is_done`, awaits
     `answers` in between, deals with what `take_failures` gives, and calls `close` at the end.
 
-    `convert`, when given, makes the values of what the iterator gives.
+    `convert`, when given, makes the values of what the iterator gives. With `batch_bytes`, rows whose values of `partition_key`
+    (indexes of parameters) are the same are sent as unlogged batches of at most so many bytes of values.
     """
 
     # What an iterator gives that has no row at the moment.
     NOT_YET = _NOT_YET
 
     def __init__(self, Session session not None, PreparedStatement prepared not None, Options options not None, *,
-                 Py_ssize_t concurrency, unsigned retries, convert=None, int64_t skip=0):
+                 Py_ssize_t concurrency, unsigned retries, convert=None, int64_t skip=0, Py_ssize_t batch_bytes=0,
+                 tuple partition_key=()):
         cdef BulkOptions chosen
         if self.write.get() != NULL:
             raise TypeError("__init__ was called before")
@@ -41,6 +50,10 @@ cdef class BulkWriter(TicketHolder):
         self.prepared = prepared
         self.convert = convert
         self.skip = skip
+        self.batch_bytes = batch_bytes
+        self.partition_key = partition_key
+        self.groups = {}
+        self.ready = []
         self.kept = [None] * concurrency
         self.again = []
         self.failures = []
@@ -81,6 +94,9 @@ cdef class BulkWriter(TicketHolder):
                 return "turn"
             if not write.has_room():
                 return "room"
+            if self.ready:
+                self.send_group(self.ready.pop())
+                continue
             if self.again:
                 row, values, tries, _ = self.again.pop()
                 self.send_row(version, row, values, tries)
@@ -88,10 +104,11 @@ cdef class BulkWriter(TicketHolder):
             if most <= 0:
                 return "turn"
             given = next(rows, self)
-            if given is self:
-                return "end"
-            if given is _NOT_YET:
-                return "rows"
+            if given is self or given is _NOT_YET:
+                if self.grouped != 0:
+                    self.end_groups()
+                    continue
+                return "end" if given is self else "rows"
             most -= 1
             row = self.taken
             self.taken += 1
@@ -100,16 +117,16 @@ cdef class BulkWriter(TicketHolder):
         return "failures"
 
     cdef int send_row(self, PreparedVersion version, int64_t row, object given, unsigned tries) except -1:
-        """Binds and sends a row; one whose values do not fit is a failure. There is room."""
-        cdef BulkWrite* write = self.write.get()
+        """Binds and sends a row, or adds it to its group; one whose values do not fit is a failure. There is room."""
         cdef StatementHandle statement
-        cdef BulkSlot* slot
         cdef object values = given
         statement.reset(new_statement(version))
         try:
             if tries == 0 and self.convert is not None:
                 values = self.convert(given)
             values = bind_values(statement.get(), version, positional(values, version))
+            if self.batch_bytes != 0 and tries == 0:
+                return self.add_to_group(version, statement.get(), row, values)
             if self.options is not _NO_OPTIONS:
                 self.options.apply_to_statement(statement.get())
         except BaseException as error:
@@ -118,15 +135,83 @@ cdef class BulkWriter(TicketHolder):
                 raise
             return 0
         driver.cass_statement_set_request_timeout(statement.get(), self.timeout_ms)
+        cdef BulkSlot* slot = self.take_slot(row, tries, values)
+        slot.statement.reset(statement.release())
+        self.write.get().submit(slot)
+        return 0
+
+    cdef BulkSlot* take_slot(self, int64_t row, unsigned tries, object kept) except NULL:
+        cdef BulkWrite* write = self.write.get()
+        cdef BulkSlot* slot
         self.session.require_open()  # the iterator and the values may have code of their own
         slot = write.take_slot()
         if slot == NULL:  # cannot be: nothing else takes them
             raise RuntimeError("no slot for a row")
-        slot.statement.reset(statement.release())
         slot.row = row
         slot.tries = tries
-        self.kept[write.index_of(slot)] = values
-        write.submit(slot)
+        self.kept[write.index_of(slot)] = kept
+        return slot
+
+    # ---- rows of a partition together ----
+
+    cdef int add_to_group(self, PreparedVersion version, CassStatement* statement, int64_t row, tuple values) except -1:
+        cdef Buffer buffer
+        cdef Py_ssize_t size = 0
+        cdef Py_ssize_t i
+        cdef CqlType cql_type
+        cdef BulkGroup group
+        key = []
+        for i in range(len(values)):
+            value = values[i]
+            if value is None or value is _UNSET:
+                continue
+            cql_type = <CqlType>version.parameter_types[i]
+            if type(value) is EncodedValue:
+                data = _bytes_for(<EncodedValue>value, cql_type)
+            else:
+                buffer.clear()
+                cql_type.encode_function(cql_type, value, buffer)
+                data = (<const char*>buffer.data())[:buffer.size()]
+            size += 4 + len(<bytes>data)
+            if i in self.partition_key:
+                key.append(data)
+        place = tuple(key)
+        found = self.groups.get(place)
+        if found is not None and ((<BulkGroup>found).size + size > self.batch_bytes or len((<BulkGroup>found).rows) == 0xFFFF):
+            self.ready.append(found)
+            found = None
+        if found is None:
+            group = BulkGroup.__new__(BulkGroup)
+            group.rows = []
+            group.batch.reset(driver.cass_batch_new(_BATCH_TYPES["unlogged"]))
+            self.groups[place] = group
+        else:
+            group = <BulkGroup>found
+        check(driver.cass_batch_add_statement(group.batch.get(), statement), "cass_batch_add_statement")
+        group.rows.append((row, values))
+        group.size += size
+        self.grouped += 1
+        if self.grouped >= _MOST_GROUPED:
+            self.end_groups()
+        return 0
+
+    cdef int end_groups(self) except -1:
+        """No row is added to the groups that are there."""
+        self.ready.extend(self.groups.values())
+        self.groups = {}
+        self.grouped = 0
+        return 0
+
+    cdef int send_group(self, BulkGroup group) except -1:
+        cdef BulkSlot* slot
+        if self.options is not _NO_OPTIONS:
+            self.options.apply_to_batch(group.batch.get())
+        driver.cass_batch_set_request_timeout(group.batch.get(), self.timeout_ms)
+        slot = self.take_slot(group.rows[0][0], 0, group)
+        slot.batch.reset(group.batch.release())
+        for row, _ in group.rows[1:]:
+            slot.other_rows.push_back(row)
+        self.write.get().submit(slot)
         return 0
 
     def send_again(self, int64_t row, values, unsigned tries, error):
@@ -157,7 +242,9 @@ cdef class BulkWriter(TicketHolder):
             self.failed = slot.next
             error = error_of_future(slot.future.get(), slot.code, self.prepared, self.is_idempotent)
             error = lost_unless_late(error, seconds_in_flight(slot[0]), self.timeout)
-            self.failures.append((slot.row, self.kept[write.index_of(slot)], slot.tries, error))
+            kept = self.kept[write.index_of(slot)]
+            for row, values in ((<BulkGroup>kept).rows if type(kept) is BulkGroup else ((slot.row, kept),)):
+                self.failures.append((row, values, slot.tries, error))
             write.release(slot)
 
     def take_failures(self):
@@ -209,7 +296,7 @@ cdef class BulkWriter(TicketHolder):
     @property
     def unfinished(self):
         """Rows that were taken and have neither been written nor failed."""
-        return self.made().unfinished() + len(self.again) + (self.failed != NULL)
+        return self.made().unfinished() + len(self.again) + len(self.ready) + self.grouped + (self.failed != NULL)
 
     def seconds_to_next_try(self):
         """When a row is to be sent again; infinity when none is."""
@@ -224,6 +311,8 @@ cdef class BulkWriter(TicketHolder):
             settled = min(settled, entry[0])
         for entry in self.failures:
             settled = min(settled, entry[0])
+        for group in (*self.groups.values(), *self.ready):
+            settled = min(settled, (<BulkGroup>group).rows[0][0])
         return (write.written(), write.retried() + self.sent_again, write.unfinished(), settled,
                 tuple(write.latencies().summary()))
 
