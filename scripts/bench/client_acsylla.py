@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+import asyncio
+import itertools
+from collections.abc import Awaitable, Iterator
 from importlib.metadata import version
 from typing import Any
 
@@ -60,6 +62,63 @@ class Client:
             if not result.has_more_pages():
                 return rows
             statement.set_page_state(result.page_state())
+
+    # ---- bulk work
+
+    takes_lists = True
+
+    async def prepare_bulk(self, insert: str, select: str) -> None:
+        self.bulk_insert_statement = await self.session.create_prepared(insert)
+        self.bulk_select_statement = await self.session.create_prepared(select)
+
+    def _bulk_insert(self, values: list[Any]) -> Awaitable[Any]:
+        statement = self.bulk_insert_statement.bind()
+        statement.bind_list(values)
+        return self.session.execute(statement)
+
+    async def tasks(self, rows: Iterator[Any], in_flight: int) -> None:
+        """So many tasks, each of which takes the next row when its own is written."""
+
+        async def work() -> None:
+            for values in rows:
+                await self._bulk_insert(values)
+
+        await asyncio.gather(*[work() for _ in range(in_flight)])
+
+    async def tasks_of_256(self, rows: Iterator[Any], in_flight: int) -> None:
+        """The same with fewer tasks, which take less CPU each."""
+        await self.tasks(rows, 256)
+
+    async def chunks(self, rows: Iterator[Any], in_flight: int) -> None:
+        """So many rows gathered, then the next ones."""
+        while chunk := list(itertools.islice(rows, in_flight)):
+            await asyncio.gather(*map(self._bulk_insert, chunk))
+
+    async def semaphore(self, rows: Iterator[Any], in_flight: int) -> None:
+        """A task for each row, of which so many get under way."""
+        room = asyncio.Semaphore(in_flight)
+
+        async def insert(values: list[Any]) -> None:
+            try:
+                await self._bulk_insert(values)
+            finally:
+                room.release()
+
+        async with asyncio.TaskGroup() as group:
+            for values in rows:
+                await room.acquire()
+                group.create_task(insert(values))
+
+    async def read_pages(self, rows: int, page_size: int, splits: int, in_flight: int) -> int:
+        found = 0
+        statement = self.bulk_select_statement.bind(page_size=page_size)
+        while found < rows:
+            result = await self.session.execute(statement)
+            found += self.read(result)
+            if not result.has_more_pages():
+                break
+            statement.set_page_state(result.page_state())
+        return found
 
     async def close(self) -> None:
         await self.session.close()

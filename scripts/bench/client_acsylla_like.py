@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from typing import Any
 
 import acsylla_like
@@ -44,6 +44,31 @@ class Client:
         async for page in self.session.stream(self.scan_statement, page_size=page_size).pages():
             rows += self.read(page)
         return rows
+
+    # ---- bulk work
+
+    async def prepare_bulk(self, insert: str, select: str) -> None:
+        self.bulk_insert_statement = await self.session.create_prepared(insert)
+        self.bulk_select_statement = await self.session.create_prepared(select)
+
+    async def copy_from(self, table: Any, in_flight: int) -> None:
+        await self.session.copy_from("bulk", table, concurrency=in_flight)
+
+    async def execute_many(self, rows: Iterator[Any], in_flight: int) -> None:
+        await self.session.execute_many(self.bulk_insert_statement, rows, concurrency=in_flight)
+
+    async def fetch_arrow(self, rows: int, page_size: int, splits: int, in_flight: int) -> int:
+        return len(await self.session.fetch_arrow(self.bulk_select_statement, page_size=page_size))
+
+    async def scan_arrow(self, rows: int, page_size: int, splits: int, in_flight: int) -> int:
+        scan = self.session.scan("bulk", splits=splits, concurrency=in_flight, page_size=page_size)
+        return sum([len(batch) async for batch in scan])
+
+    async def stream_rows(self, rows: int, page_size: int, splits: int, in_flight: int) -> int:
+        found = 0
+        async for _ in self.session.stream(self.bulk_select_statement, page_size=page_size):  # a row has its values already
+            found += 1
+        return found
 
     async def close(self) -> None:
         await self.session.close()

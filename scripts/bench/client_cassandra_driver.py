@@ -8,14 +8,16 @@ that wait. Tables are read by its own paging, in one thread beside the loop.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import socket
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from importlib.metadata import version
 from typing import Any
 
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile
+from cassandra.concurrent import execute_concurrent_with_args
 from cassandra.io.libevreactor import LibevConnection
 from cassandra.policies import RoundRobinPolicy, TokenAwarePolicy
 from cassandra.protocol import HAVE_CYTHON
@@ -94,6 +96,26 @@ class Client:
     async def scan(self, page_size: int) -> int:
         self.scan_statement.fetch_size = page_size
         return await asyncio.to_thread(lambda: sum(1 for _ in self.session.execute(self.scan_statement)))
+
+    # ---- bulk work
+
+    async def prepare_bulk(self, insert: str, select: str) -> None:
+        self.bulk_insert_statement = self.session.prepare(insert)
+        self.bulk_select_statement = self.session.prepare(select)
+
+    async def execute_concurrent(self, rows: Iterator[Any], in_flight: int) -> None:
+        def write() -> None:
+            answers = execute_concurrent_with_args(
+                self.session, self.bulk_insert_statement, rows, concurrency=in_flight, results_generator=True
+            )
+            for _ in answers:  # raises what fails
+                pass
+
+        await asyncio.to_thread(write)
+
+    async def read_pages(self, rows: int, page_size: int, splits: int, in_flight: int) -> int:
+        self.bulk_select_statement.fetch_size = page_size
+        return await asyncio.to_thread(lambda: sum(1 for _ in itertools.islice(self.session.execute(self.bulk_select_statement), rows)))
 
     async def close(self) -> None:
         await asyncio.to_thread(self.cluster.shutdown)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+import asyncio
+from collections.abc import Awaitable, Iterator
 from importlib.metadata import version
 from typing import Any
 
@@ -13,8 +14,8 @@ SCANNED = 10_000  # the rest would take as long as all other work together
 
 
 def _typed(values: list[Any]) -> list[Any]:
-    key, name, big, ratio, flag = values
-    return [key, name, BigInt(big), Double(ratio), flag]
+    key, name, big, ratio, last = values
+    return [key, name, BigInt(big), Double(ratio), last]
 
 
 class Client:
@@ -58,6 +59,31 @@ class Client:
             if rows == SCANNED:
                 break
         return rows
+
+    # ---- bulk work
+
+    takes_lists = True
+
+    async def prepare_bulk(self, insert: str, select: str) -> None:
+        self.bulk_insert_statement = await self.session.prepare(insert)
+        self.bulk_select_statement = await self.session.prepare(select)
+
+    async def tasks(self, rows: Iterator[Any], in_flight: int) -> None:
+        """So many tasks, each of which takes the next row when its own is written."""
+
+        async def work() -> None:
+            for values in rows:
+                await self.session.execute(self.bulk_insert_statement, _typed(values))
+
+        await asyncio.gather(*[work() for _ in range(in_flight)])
+
+    async def read_pages(self, rows: int, page_size: int, splits: int, in_flight: int) -> int:
+        found = 0
+        async for _ in await self.session.execute(self.bulk_select_statement, paged=True):
+            found += 1
+            if found == rows:
+                break
+        return found
 
     async def close(self) -> None:
         await self.session.shutdown()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import sysconfig
@@ -84,8 +86,26 @@ class Listener:
 class NullServer(Listener):
     """The server that answers at once. A port of 0 takes a free one."""
 
-    def __init__(self, address: str = "127.0.0.1", port: int = 0, *, threads: int = 1, table_rows: int = 100_000) -> None:
-        super().__init__("null_server", address, port, threads, table_rows)
+    def __init__(
+        self, address: str = "127.0.0.1", port: int = 0, *, threads: int = 1, table_rows: int = 100_000, bulk_rows: int = 100_000
+    ) -> None:
+        super().__init__("null_server", address, port, threads, table_rows, bulk_rows)
+
+
+def pid_of_listener(host: str, port: int) -> int | None:
+    """The process that listens at an address (IPv4) of this machine; None where that cannot be seen."""
+    wanted = {f"{int.from_bytes(socket.inet_aton(address), 'little'):08X}:{port:04X}" for address in (host, "0.0.0.0")}
+    wanted |= {f"0000000000000000FFFF0000{place}" for place in wanted} | {f"{0:032X}:{port:04X}"}
+    inodes = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with contextlib.suppress(OSError):
+            fields = [line.split() for line in Path(table).read_text(encoding="utf-8").splitlines()[1:]]
+            inodes |= {f"socket:[{field[9]}]" for field in fields if field[1] in wanted and field[3] == "0A"}  # which listen
+    for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):
+            if os.readlink(descriptor) in inodes:
+                return int(descriptor.parts[2])
+    return None
 
 
 class DelayProxy(Listener):

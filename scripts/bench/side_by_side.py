@@ -6,6 +6,9 @@ round. Prints each figure as the median over the rounds, and the medians of the 
 loop) and to the bare driver, with quartiles. Without `--server` they talk to a server that does nothing, built when first
 needed (a C++ compiler), so that the clients are what is measured.
 
+With `--bulk` the work is whole tables: millions of rows in and out, from and to Arrow and Python, each measured in a new process, so
+that its memory is its own; the server's CPU is noted, too.
+
 Measures those of acsylla 1.2.0, scyllapy, cassandra-driver and uvloop that are installed beside us.
 """
 
@@ -24,6 +27,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import bulk
 import programs
 import report
 from work import CONNECT, FIRST_QUERY, KEYSPACE, MIXED_ROWS, STATEMENTS, TABLE_ROWS, TABLES, WORK, scaled, values_of
@@ -53,11 +57,12 @@ class Worker:
     def run(self, order: dict[str, Any]) -> dict[str, float]:
         """Runs an order; tells seconds of CPU and wall per unit, units per second, latencies."""
         assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(scaled(order, 1 / self.slowness)) + "\n")
+        self.process.stdin.write(json.dumps(scaled(order, 1 / self.slowness) if "count" in order else order) + "\n")
         self.process.stdin.flush()
         figures = self._answer()
         units = figures.pop("units")
-        return {**figures, "cpu": figures["cpu"] / units, "wall": figures["wall"] / units, "rate": units / figures["wall"]}
+        per_unit = {name: figures[name] / units for name in ("cpu", "wall", "server") if name in figures}
+        return {**figures, **per_unit, "rate": units / figures["wall"]}
 
     def _answer(self) -> dict[str, Any]:
         assert self.process.stdout is not None
@@ -99,10 +104,10 @@ def chosen(names: list[str]) -> list[str]:
 
 
 @contextlib.contextmanager
-def server(given: str | None, address: str) -> Iterator[tuple[str, int]]:
+def server(given: str | None, address: str, bulk_rows: int) -> Iterator[tuple[str, int]]:
     """The server asked for: that at host:port, an embedded Cassandra, or the one that does nothing."""
     if given is None:
-        with programs.NullServer(address, table_rows=TABLE_ROWS) as null_server:
+        with programs.NullServer(address, table_rows=TABLE_ROWS, bulk_rows=bulk_rows) as null_server:
             yield null_server.address, null_server.port
     elif given == "cassandra":
         from acsylla_like.testing import Cassandra
@@ -115,8 +120,8 @@ def server(given: str | None, address: str) -> Iterator[tuple[str, int]]:
         yield host, int(port)
 
 
-async def fill(host: str, port: int) -> None:
-    """Makes the tables on a real server, with the rows that the null server would make up."""
+async def fill(host: str, port: int, bulk_rows: int) -> None:
+    """Makes the tables on a real server, with the rows that the null server would make up; `bulk` stays empty without any."""
     async with acsylla_like.connect(host, port=port, request_timeout=60.0) as session:
         await session.execute(
             f"CREATE KEYSPACE IF NOT EXISTS {KEYSPACE} WITH replication = {{'class': 'SimpleStrategy', 'replication_factor': 1}}"
@@ -125,6 +130,9 @@ async def fill(host: str, port: int) -> None:
             await session.execute(f"DROP TABLE IF EXISTS {KEYSPACE}.{name}")
             await session.execute(f"CREATE TABLE {KEYSPACE}.{name} ({columns})")
     async with acsylla_like.connect(host, port=port, keyspace=KEYSPACE, request_timeout=60.0) as session:
+        if bulk_rows:
+            await session.execute_many(STATEMENTS["bulk_insert"], bulk.tuples(bulk_rows), idempotent=True)
+            return
         keys = iter(range(TABLE_ROWS))
 
         async def insert() -> None:
@@ -169,6 +177,38 @@ def measure(workers: dict[str, Worker], settings: dict[str, Any], work: dict[str
     return found
 
 
+def measure_bulk(settings: dict[str, Any], names: list[str], arguments: argparse.Namespace) -> tuple[dict[str, Any], dict[str, str]]:
+    """The same for bulk work, and the version of each client."""
+    orders: dict[str, list[tuple[str, str, dict[str, Any]]]] = {}
+    for name in names:
+        for title, label, order in bulk.orders(name, arguments.rows, arguments.peer_rows):
+            if order["work"] == "ingest":
+                order["in_flight"] = arguments.window
+            if arguments.work in title:
+                orders.setdefault(title, []).append((name, label, order))
+    found: dict[str, dict[str, dict[str, list[float]]]] = {
+        title: {label: {} for _, label, _ in orders[title]} for title in bulk.WORK if title in orders
+    }
+    versions: dict[str, str] = {}
+    for number in range(arguments.rounds):
+        print(f"round {number + 1} of {arguments.rounds}", file=sys.stderr)
+        for title, by_client in found.items():
+            turns = orders[title]
+            shift = number * 3 % len(turns)
+            turns = turns[shift:] + turns[:shift]
+            for name, label, order in turns if number % 2 == 0 else turns[::-1]:
+                worker = Worker(name, settings)
+                versions[label] = worker.version
+                try:
+                    if order["work"] == "ingest":  # warms it up
+                        worker.run({**order, "rows": min(order["rows"], 20_000)})
+                    for key, value in worker.run(order).items():
+                        by_client[label].setdefault(key, []).append(value)
+                finally:
+                    worker.stop()
+    return found, versions
+
+
 def machine() -> dict[str, Any]:
     """What the figures were measured on."""
     model = platform.processor() or platform.machine()
@@ -188,24 +228,36 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--scale", type=float, default=1.0, help="so many times the usual count of requests")
     parser.add_argument("--json", type=Path, help="also write every figure of every round to this file")
+    parser.add_argument("--bulk", action="store_true", help="whole tables instead of requests")
+    parser.add_argument("--rows", type=int, default=bulk.ROWS, help="with --bulk: of us and the bare driver (default: %(default)s)")
+    parser.add_argument("--peer-rows", type=int, default=bulk.PEER_ROWS, help="with --bulk: of the others (default: %(default)s)")
+    parser.add_argument("--window", type=int, default=bulk.WINDOW, help="with --bulk: requests in flight that write (default: %(default)s)")
     arguments = parser.parse_args()
+    bulk_rows = arguments.rows if arguments.bulk else 0
     work = {title: scaled(order, arguments.scale) for title, order in WORK.items() if arguments.work in title}
     names = chosen(arguments.clients.split(","))
-    with server(arguments.server, arguments.address) as (host, port), contextlib.ExitStack() as ends:
+    with server(arguments.server, arguments.address, bulk_rows) as (host, port), contextlib.ExitStack() as ends:
         if arguments.server is not None:
-            asyncio.run(fill(host, port))
+            asyncio.run(fill(host, port, bulk_rows))
         settings = {"host": host, "port": port, "keyspace": KEYSPACE, "first_query": FIRST_QUERY, **STATEMENTS}
-        workers = {}
-        for name in names:
-            workers[name] = Worker(name, settings)
-            ends.callback(workers[name].stop)
+        settings["server_pid"] = programs.pid_of_listener(host, port) or 0
+        if arguments.bulk:
+            found, versions = measure_bulk(settings, names, arguments)
+        else:
+            workers = {}
+            for name in names:
+                workers[name] = Worker(name, settings)
+                ends.callback(workers[name].stop)
+            versions = {name: worker.version for name, worker in workers.items()}
+            found = measure(workers, settings, work, arguments.rounds)
         measured = {
             "machine": machine(),
             "server": "a server that does nothing" if arguments.server is None else "a real server",
             "driver": acsylla_like.driver_info().version,
-            "clients": {name: worker.version for name, worker in workers.items()},
+            "clients": versions,
             "rounds": arguments.rounds,
-            "work": measure(workers, settings, work, arguments.rounds),
+            **({"rows": arguments.rows, "peer_rows": arguments.peer_rows, "window": arguments.window} if arguments.bulk else {}),
+            "work": found,
         }
     if arguments.json:
         arguments.json.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")

@@ -14,6 +14,9 @@ STATEMENTS = {
     "select": "SELECT id, name, big, ratio, flag FROM rows WHERE id = ?",
     "mixed": "SELECT number, big, name, ratio, flag, key, moment, data, items, counts FROM mixed WHERE part = ?",
     "scan": "SELECT id, name, big, ratio, flag FROM rows",
+    "bulk_insert": "INSERT INTO bulk (id, name, big, ratio, data) VALUES (?, ?, ?, ?, ?)",
+    "bulk_select": "SELECT id, name, big, ratio, data FROM bulk",
+    "bulk_range": "SELECT id, name, big, ratio, data FROM bulk WHERE token(id) > ? AND token(id) <= ?",
 }
 FIRST_QUERY = "SELECT id, name, big, ratio, flag FROM rows WHERE id = 1"
 
@@ -23,6 +26,7 @@ TABLES = {
         "part int, number int, big bigint, name text, ratio double, flag boolean, key uuid, moment timestamp, data blob,"
         " items list<int>, counts map<text, int>, PRIMARY KEY (part, number)"
     ),
+    "bulk": "id int PRIMARY KEY, name text, big bigint, ratio double, data blob",
 }
 
 # `count` steps of which `in_flight` are under way at a time; then `timed` ones whose latencies are noted. A read of `rows_each`

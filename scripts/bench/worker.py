@@ -6,7 +6,9 @@ query took, and the peak of memory then, imports included.
 What a client module offers as `Client`: `version`; coroutines `connect(host, port, keyspace)`, `first_query(text)`,
 `prepare(insert, select, mixed, scan)`, `scan(page_size)` (reads a table in pages; returns how many rows it read) and `close()`;
 `insert(values)`, `select(key)`, `mixed(key)` and `batch(rows)`, which return an awaitable; `read(answer)`, which makes Python
-values of all that is in an answer and returns the count of rows.
+values of all that is in an answer and returns the count of rows. For bulk work: a coroutine
+`prepare_bulk(insert, select)`, and those that `bulk.WORK` names, `call(source, in_flight)` and `call(rows, page_size, splits, in_flight)`,
+the latter returning how many rows they read, though the table may have more.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import gc
 import importlib
 import itertools
 import json
+import os
 import resource
 import statistics
 import sys
@@ -24,6 +27,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import bulk
 from work import values_of
 
 ROWS = [list(values_of(key)) for key in range(4096)]  # lists, which acsylla insists on
@@ -106,13 +110,56 @@ async def run(client: Any, order: dict[str, Any]) -> dict[str, float]:
     return figures
 
 
+async def run_bulk(client: Any, order: dict[str, Any], server_pid: int) -> dict[str, float]:
+    """As `run`, of one call for all rows; also seconds of the server's CPU, and memory in KiB: its peak, and how much that is above
+    what was there before the call, data to be written included."""
+    rows = order["rows"]
+    call = getattr(client, order["call"])
+    if order["work"] == "read":
+        arguments = [rows, order["page_size"], order["splits"], order["in_flight"]]
+    else:
+        source = bulk.arrow_table if order["source"] == "arrow" else bulk.lists if getattr(client, "takes_lists", False) else bulk.tuples
+        arguments = [source(rows), order["in_flight"]]
+    gc.collect()
+    forget_peak()
+    before = memory_kib("VmRSS")
+    started, cpu, server = time.perf_counter(), time.process_time(), server_seconds(server_pid)
+    read = await call(*arguments)
+    figures = {
+        "cpu": time.process_time() - cpu,
+        "wall": time.perf_counter() - started,
+        "server": server_seconds(server_pid) - server,
+        "units": rows,
+        "peak_kib": memory_kib("VmHWM"),
+        "grown_kib": memory_kib("VmHWM") - before,
+    }
+    if order["work"] == "read" and read != rows:
+        raise SystemExit(f"read {read} rows instead of {rows}: {order}")
+    return figures
+
+
+def server_seconds(pid: int) -> float:
+    """The CPU time of the server's process so far; 0.0 where it is not known."""
+    if not pid:
+        return 0.0
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def forget_peak() -> None:
+    """Has the peak of memory begin anew."""
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+def memory_kib(name: str) -> float:
+    return float(Path("/proc/self/status").read_text(encoding="utf-8").partition(f"{name}:")[2].split()[0])
+
+
 def peak_kib() -> float:
     """The most memory that this process ever held."""
-    status = Path("/proc/self/status")
-    if not status.exists():
+    if not Path("/proc/self/status").exists():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "darwin" else 1)
-    # Linux's ru_maxrss begins with the parent's.
-    return float(status.read_text().partition("VmHWM:")[2].split()[0])
+    return memory_kib("VmHWM")  # Linux's ru_maxrss begins with the parent's
 
 
 async def serve(name: str, settings: dict[str, Any]) -> None:
@@ -124,9 +171,12 @@ async def serve(name: str, settings: dict[str, Any]) -> None:
     connected["peak_kib"] = peak_kib()
     print(json.dumps({"version": client.version, **connected}), flush=True)
     await client.prepare(**{work: settings[work] for work in ("insert", "select", "mixed", "scan")})
+    await client.prepare_bulk(settings["bulk_insert"], settings["bulk_select"])
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):
-        print(json.dumps(await run(client, json.loads(line))), flush=True)
+        order = json.loads(line)
+        is_bulk = order["work"] in ("ingest", "read")
+        print(json.dumps(await (run_bulk(client, order, settings["server_pid"]) if is_bulk else run(client, order))), flush=True)
     await client.close()
 
 

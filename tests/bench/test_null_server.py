@@ -10,12 +10,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow
 import pytest
 
 import acsylla_like
 
 sys.path.append(str(Path(__file__).parents[2] / "scripts" / "bench"))
 
+import bulk
 import programs
 
 pytestmark = [
@@ -26,7 +28,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def null_server() -> Iterator[programs.NullServer]:
-    with programs.NullServer(table_rows=2_500) as server:
+    with programs.NullServer(table_rows=2_500, bulk_rows=250_000) as server:
         yield server
 
 
@@ -42,6 +44,31 @@ async def test_rows_are_the_same_however_they_are_asked_for(null_server: program
         assert pages == [1_000, 1_000, 500]
         lone = (await session.execute("SELECT big, id FROM rows WHERE id = ?", [3])).single()
         assert lone.big == lone.id << 20
+
+
+async def test_a_scan_by_tokens_gives_every_row_of_the_bulk_table_once(null_server: programs.NullServer) -> None:
+    async with acsylla_like.connect(null_server.address, port=null_server.port, keyspace="bench") as session:
+        encoded = 100_000  # then the same rows come again
+        rows = [row async for row in session.stream("SELECT id, name, big, ratio, data FROM bulk", page_size=7_000)]
+        assert [row.id for row in rows] == [number % encoded for number in range(250_000)]
+        assert rows[100_003].as_tuple() == (3, "a text of some forty characters, not more", 3 << 20, 3 / 7, b"\x03" * 32)
+        whole = pyarrow.table(await session.fetch_arrow("SELECT id, name, big, ratio, data FROM bulk"))
+        assert list(zip(*(column.to_pylist() for column in whole.columns), strict=True)) == [row.as_tuple() for row in rows]
+        scan = session.scan("bulk", splits=7, concurrency=3, page_size=4_000)
+        assert len(await scan.splits()) == 7
+        scanned = pyarrow.table(await scan.to_table()).select(whole.column_names)
+        by_id = [("id", "ascending")]  # rows with the same id are equal
+        assert scanned.sort_by(by_id).equals(whole.sort_by(by_id))
+
+
+async def test_a_table_is_loaded_by_its_columns(null_server: programs.NullServer) -> None:
+    async with acsylla_like.connect(null_server.address, port=null_server.port, keyspace="bench") as session:
+        report = await session.copy_from("bulk", bulk.arrow_table(3_000))
+        assert (report.rows, report.failed) == (3_000, 0)
+        with pytest.raises(KeyError, match="'id' of the primary key"):
+            await session.copy_from("bulk", bulk.arrow_table(3).drop_columns("id"))
+        with pytest.raises(KeyError, match="'more'"):
+            await session.copy_from("bulk", [{"id": 1, "more": 2}], columns=["id", "more"])
 
 
 async def test_every_type_of_the_mixed_table_is_read(null_server: programs.NullServer) -> None:

@@ -107,6 +107,17 @@ std::size_t read_plain(const CassResult* result) {
   });
 }
 
+std::size_t read_bulk(const CassResult* result) {
+  Sum sum;
+  return read_rows(result, [&](const CassRow* row) {
+    sum.take_int32(driver.cass_row_get_column(row, 0));
+    sum.take_text(driver.cass_row_get_column(row, 1));
+    sum.take_int64(driver.cass_row_get_column(row, 2));
+    sum.take_double(driver.cass_row_get_column(row, 3));
+    sum.take_bytes(driver.cass_row_get_column(row, 4));
+  });
+}
+
 std::size_t read_mixed(const CassResult* result) {
   Sum sum;
   return read_rows(result, [&](const CassRow* row) {

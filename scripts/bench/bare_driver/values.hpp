@@ -30,6 +30,9 @@ std::string load_getters();
 /// Reads every value of every row: int, text, bigint, double, boolean. Returns the count of rows.
 std::size_t read_plain(const CassResult* result);
 
+/// The same for the columns of `bulk`: int, text, bigint, double, blob.
+std::size_t read_bulk(const CassResult* result);
+
 /// The same for the ten columns of `mixed`.
 std::size_t read_mixed(const CassResult* result);
 

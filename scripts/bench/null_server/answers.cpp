@@ -24,6 +24,7 @@ enum QueryFlag : std::uint8_t { VALUES = 0x01, SKIP_METADATA = 0x02, PAGE_SIZE =
 constexpr std::int32_t PROTOCOL_ERROR = 0x000A;
 constexpr std::int32_t UNPREPARED = 0x2500;
 
+const std::string token_marker = "partition key token";  // as Cassandra calls what token(…) is compared with
 const std::string payload = "a text of some forty characters, not more";
 
 const std::vector<Column> plain_table = {
@@ -31,7 +32,9 @@ const std::vector<Column> plain_table = {
 const std::vector<Column> mixed_table = {
     {"number", "int"}, {"big", "bigint"},       {"name", "text"}, {"ratio", "double"},    {"flag", "boolean"},
     {"key", "uuid"},   {"moment", "timestamp"}, {"data", "blob"}, {"items", "list<int>"}, {"counts", "map<text,int>"}};
+const std::vector<Column> bulk_table = {{"id", "int"}, {"name", "text"}, {"big", "bigint"}, {"ratio", "double"}, {"data", "blob"}};
 constexpr std::uint32_t mixed_rows = 100;
+constexpr std::uint32_t bulk_rows_encoded = 100'000;  // a table of millions is these rows again and again
 constexpr std::uint32_t lone_row = 12345;  // not a number that an interpreter keeps ready
 
 const std::vector<Column> local_table = {
@@ -43,7 +46,7 @@ const std::vector<Column> local_table = {
 /// Columns outside these tables that clients ask for, whose type is not text.
 const std::map<std::string, std::string, std::less<>> other_types = {
     {"part", "int"}, {"peer", "inet"}, {"preferred_ip", "inet"}, {"position", "int"}, {"durable_writes", "boolean"},
-    {"replication", "map<text,text>"}, {"field_names", "list<text>"}, {"field_types", "list<text>"}};
+    {token_marker, "bigint"}, {"replication", "map<text,text>"}, {"field_names", "list<text>"}, {"field_types", "list<text>"}};
 
 /// The [option] that stands for a type in metadata.
 std::string option(std::string_view type) {
@@ -63,7 +66,7 @@ std::string option(std::string_view type) {
 }
 
 std::string type_of(const std::string& name, const char* unknown) {
-  for (const auto* table : {&plain_table, &mixed_table, &local_table}) {
+  for (const auto* table : {&plain_table, &mixed_table, &bulk_table, &local_table}) {
     const auto found = std::find_if(table->begin(), table->end(), [&](const Column& column) { return column.name == name; });
     if (found != table->end()) return found->type;
   }
@@ -119,8 +122,10 @@ std::vector<Column> parameters(const std::vector<std::string>& all) {
     std::string name;
     if (i > values && element < inserted.size()) {
       name = inserted[element];
-    } else if (i >= 2 && all[i - 1] == "=") {
-      name = all[i - 2];
+    } else {
+      std::size_t sign = i;
+      while (sign > 1 && (all[sign - 1] == "<" || all[sign - 1] == ">" || all[sign - 1] == "=")) --sign;
+      if (sign < i) name = all[sign - 1] == ")" ? token_marker : all[sign - 1];
     }
     const bool is_named = !name.empty();
     found.push_back({is_named ? name : "p" + std::to_string(found.size()), is_named ? type_of(name, "text") : "blob"});
@@ -130,7 +135,8 @@ std::vector<Column> parameters(const std::vector<std::string>& all) {
 
 }  // namespace
 
-Answers::Answers(const std::string& address, std::uint32_t table_rows) : table_rows_(table_rows) {
+Answers::Answers(const std::string& address, std::uint32_t table_rows, std::uint32_t bulk_rows)
+    : table_rows_(table_rows), bulk_rows_(bulk_rows) {
   in_addr parsed{};
   inet_pton(AF_INET, address.c_str(), &parsed);
   address_.assign(reinterpret_cast<const char*>(&parsed), sizeof parsed);
@@ -203,10 +209,12 @@ std::unique_ptr<const Rows> Answers::select(const std::string& text) const {
     columns = plain_table;
   } else if (!is_system && table == "mixed") {
     columns = mixed_table;
+  } else if (!is_system && table == "bulk") {
+    columns = bulk_table;
   }
   if (columns.empty()) columns.push_back({is_system ? "keyspace_name" : "value", "text"});
   const bool is_known = std::all_of(columns.begin(), columns.end(), [&](const Column& column) {
-    const auto& known = is_local ? local_table : table == "rows" ? plain_table : mixed_table;
+    const auto& known = is_local ? local_table : table == "rows" ? plain_table : table == "bulk" ? bulk_table : mixed_table;
     return std::any_of(known.begin(), known.end(), [&](const Column& other) { return other.name == column.name; });
   });
   std::uint32_t first = 0;
@@ -219,16 +227,51 @@ std::unique_ptr<const Rows> Answers::select(const std::string& text) const {
     count = is_lone ? 1 : table_rows_;
   } else if (!is_system && is_known && table == "mixed") {
     count = mixed_rows;
+  } else if (!is_system && is_known && table == "bulk") {
+    count = bulk_rows_;
   }
   auto rows = std::make_unique<Rows>();
   rows->columns = static_cast<std::int32_t>(columns.size());
   rows->metadata = table_metadata(keyspace, table, columns);
+  rows->count = count;
+  rows->is_of_tokens = position(all, "token") < all.size();
   Writer writer(rows->cells);
-  for (std::uint32_t row = first; row < first + count; ++row) {
+  for (std::uint32_t row = first; row < first + std::min(count, bulk_rows_encoded); ++row) {
     for (const Column& column : columns) writer.bytes(cell(is_local ? "system.local" : table, column, row));
     rows->ends.push_back(rows->cells.size());
   }
   return rows;
+}
+
+/// What system_schema.columns says of each table whose first column is its key; nothing when the text asks for anything else.
+std::map<std::string, Rows, std::less<>> Answers::descriptions(const std::string& text) const {
+  std::map<std::string, Rows, std::less<>> found;
+  const std::vector<std::string> all = words(text);
+  const std::size_t from = position(all, "from");
+  if (from + 1 >= all.size() || all[from + 1] != "system_schema.columns" || position(all, "table_name") >= all.size()) return found;
+  std::vector<Column> asked;
+  for (std::size_t i = 1; i < from; ++i) {
+    if (is_word(all[i][0])) asked.push_back({all[i], type_of(all[i], "text")});
+  }
+  const bool is_of_key = position(all, "partition_key") < all.size();
+  for (const auto& [name, table] : {std::pair("rows", &plain_table), {"bulk", &bulk_table}}) {
+    Rows& rows = found[name];
+    rows.columns = static_cast<std::int32_t>(asked.size());
+    rows.metadata = table_metadata("system_schema", "columns", asked);
+    rows.count = static_cast<std::uint32_t>(is_of_key ? 1 : table->size());
+    Writer writer(rows.cells);
+    for (std::uint32_t row = 0; row < rows.count; ++row) {
+      for (const Column& column : asked) {
+        if (column.name == "position") {
+          writer.integer(4).integer(row == 0 ? 0 : -1);
+        } else {
+          writer.bytes(column.name == "column_name" ? (*table)[row].name : row == 0 ? "partition_key" : "regular");
+        }
+      }
+      rows.ends.push_back(rows.cells.size());
+    }
+  }
+  return found;
 }
 
 const Statement& Answers::statement(std::string_view text) {
@@ -242,6 +285,7 @@ const Statement& Answers::statement(std::string_view text) {
   const auto number = static_cast<std::uint32_t>(by_text_.size());
   auto* made = new Statement;
   made->rows = select(std::string(text));
+  made->of_table = descriptions(std::string(text));
   const std::vector<Column> markers = parameters(words(text));
   Writer writer(made->prepared);
   std::string id;
@@ -268,6 +312,7 @@ const Statement& Answers::statement(std::string_view text) {
 namespace {
 
 struct Paging {
+  std::array<std::string_view, 2> values;  // the first ones
   bool skip_metadata = false;
   std::int32_t page_size = 0;
   std::uint32_t first = 0;
@@ -278,9 +323,11 @@ Paging read_paging(Reader& request) {
   request.shorter();  // consistency
   const std::uint8_t flags = request.byte();
   if ((flags & VALUES) != 0) {
-    for (unsigned left = request.shorter(); left > 0 && request.is_sound(); --left) {
+    const unsigned count = request.shorter();
+    for (unsigned i = 0; i < count && request.is_sound(); ++i) {
       if ((flags & NAMED_VALUES) != 0) request.string();
-      request.bytes();
+      const std::string_view value = request.bytes();
+      if (i < paging.values.size()) paging.values[i] = value;
     }
   }
   paging.skip_metadata = (flags & SKIP_METADATA) != 0;
@@ -289,18 +336,36 @@ Paging read_paging(Reader& request) {
   return paging;
 }
 
-void write_rows(const Rows& rows, const Paging& paging, Writer& writer) {
-  const std::size_t first = std::min<std::size_t>(paging.first, rows.ends.size());
-  const std::size_t left = rows.ends.size() - first;
-  const std::size_t count = paging.page_size > 0 ? std::min<std::size_t>(left, static_cast<std::size_t>(paging.page_size)) : left;
+/// How many rows have a token up to the given one: they lie evenly on the ring.
+std::uint32_t rows_up_to(std::string_view token, std::uint32_t count) {
+  const std::uint64_t place = Reader(token).number<std::uint64_t>() + (std::uint64_t{1} << 63);
+  const auto [high, low] = std::pair(place >> 32, place & 0xFFFFFFFF);
+  if (place == ~std::uint64_t{0}) return count;
+  return static_cast<std::uint32_t>((high * count + (low * count >> 32)) >> 32);
+}
+
+void write_rows(const Statement& statement, const Paging& paging, Writer& writer) {
+  const auto described = statement.of_table.find(paging.values[1]);
+  const Rows& rows = described != statement.of_table.end() ? described->second : *statement.rows;
+  const std::uint32_t begin = rows.is_of_tokens ? rows_up_to(paging.values[0], rows.count) : 0;
+  const std::uint32_t end = std::max(begin, rows.is_of_tokens ? rows_up_to(paging.values[1], rows.count) : rows.count);
+  const std::uint32_t first = std::clamp(paging.first, begin, end);
+  const std::uint32_t left = end - first;
+  const std::uint32_t count = paging.page_size > 0 ? std::min(left, static_cast<std::uint32_t>(paging.page_size)) : left;
   const bool has_more = count < left;
   writer.integer(ROWS);
   writer.integer((paging.skip_metadata ? NO_METADATA : ONE_TABLE) | (has_more ? MORE_PAGES : 0)).integer(rows.columns);
   if (has_more) writer.integer(4).integer(static_cast<std::int32_t>(first + count));
   if (!paging.skip_metadata) writer.raw(rows.metadata);
-  const std::size_t start = first == 0 ? 0 : rows.ends[first - 1];
-  const std::size_t end = count == 0 ? start : rows.ends[first + count - 1];
-  writer.integer(static_cast<std::int32_t>(count)).raw(std::string_view(rows.cells).substr(start, end - start));
+  writer.integer(static_cast<std::int32_t>(count));
+  for (std::size_t row = first, others = count; others > 0;) {
+    const std::size_t at = row % rows.ends.size();
+    const std::size_t together = std::min(others, rows.ends.size() - at);
+    const std::size_t start = at == 0 ? 0 : rows.ends[at - 1];
+    writer.raw(std::string_view(rows.cells).substr(start, rows.ends[at + together - 1] - start));
+    row += together;
+    others -= together;
+  }
 }
 
 }  // namespace
@@ -343,7 +408,7 @@ bool Answers::respond(std::uint8_t version, std::uint8_t flags, std::uint16_t st
       refuse(UNPREPARED, "a statement that was never prepared here");
       writer.string(id);
     } else if (known->rows) {
-      write_rows(*known->rows, read_paging(request), writer);
+      write_rows(*known, read_paging(request), writer);
     } else {
       writer.integer(VOID);
     }
@@ -354,7 +419,7 @@ bool Answers::respond(std::uint8_t version, std::uint8_t flags, std::uint16_t st
     if (all.size() > 1 && all[0] == "use") {
       writer.integer(SET_KEYSPACE).string(all[1]);
     } else if (!all.empty() && all[0] == "select" && statement(text).rows) {
-      write_rows(*statement(text).rows, paging, writer);
+      write_rows(statement(text), paging, writer);
     } else {
       writer.integer(VOID);
     }

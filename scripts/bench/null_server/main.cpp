@@ -1,6 +1,6 @@
 /// A CQL server that does nothing and answers at once, so that a bench measures its clients.
 ///
-/// null_server ADDRESS PORT THREADS TABLE_ROWS. Port 0 takes a free one. Prints one line of JSON when it listens and ends
+/// null_server ADDRESS PORT THREADS TABLE_ROWS BULK_ROWS. Port 0 takes a free one. Prints one line of JSON when it listens and ends
 /// when its standard input does, that is with its parent.
 
 #include <arpa/inet.h>
@@ -123,8 +123,8 @@ void serve(int epoll, Answers& answers) {
 }  // namespace
 
 int main(int count, char** arguments) {
-  if (count != 5) {
-    std::fprintf(stderr, "null_server ADDRESS PORT THREADS TABLE_ROWS\n");
+  if (count != 6) {
+    std::fprintf(stderr, "null_server ADDRESS PORT THREADS TABLE_ROWS BULK_ROWS\n");
     return 2;
   }
   std::signal(SIGPIPE, SIG_IGN);
@@ -140,7 +140,7 @@ int main(int count, char** arguments) {
   if (listen(listener, 1024) != 0) fail("listen");
   getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size);
 
-  Answers answers(arguments[1], static_cast<std::uint32_t>(std::atoi(arguments[4])));
+  Answers answers(arguments[1], static_cast<std::uint32_t>(std::atoi(arguments[4])), static_cast<std::uint32_t>(std::atoi(arguments[5])));
   std::vector<int> epolls;
   for (int i = 0; i < std::atoi(arguments[3]); ++i) {
     epolls.push_back(epoll_create1(EPOLL_CLOEXEC));
