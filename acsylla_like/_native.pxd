@@ -304,6 +304,7 @@ cdef extern from "bulk_write.hpp" namespace "acsylla_like" nogil:
         void notify_when(size_t answers, Ticket* ticket)
         void interrupt()
         size_t in_flight()
+        double last_sent()
         size_t unfinished()
         int64_t written()
         int64_t retried()

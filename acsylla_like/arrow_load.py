@@ -201,8 +201,7 @@ async def load_arrow(
                 await _in_thread(load.wait_until_sent)
         for failure in native.take_failures():
             ledger.keep(_row_error(*failure))
-        ledger.save()
-        error.report = ledger.report()  # type: ignore[attr-defined]
+        ledger.end(error)
         raise
     finally:
         if not load.is_sending:

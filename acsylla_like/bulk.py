@@ -6,6 +6,7 @@ Nothing here is done for each row: `BulkWriter.pump` binds and sends them in bur
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import time
 from collections import deque
@@ -229,6 +230,14 @@ class Ledger:
         if self._save is not None:
             self._save(self._settled(self._counters()))
 
+    def end(self, error: BaseException) -> None:
+        """The call ends with an error that is not of its own making: that gets the report."""
+        self.save()
+        report = error.report = self.report()  # type: ignore[attr-defined]
+        if self._progress is not None:
+            with contextlib.suppress(Exception):  # `error` is what counts
+                self._progress(report)
+
     def error(self, what: str, reason: str) -> errors.BulkError:
         """The error that ends the call."""
         error = errors.BulkError(f"{what}: {reason}")
@@ -349,8 +358,7 @@ async def write_rows(
     except BaseException as error:
         # Cancelled, or the rows or a callback raised: nothing more is sent, and what is on its way is waited for.
         await pump.finish(tells=False)
-        ledger.save()
-        error.report = ledger.report()  # type: ignore[attr-defined]
+        ledger.end(error)
         raise
     finally:
         writer.close()

@@ -378,10 +378,11 @@ class Session(_native.Session):
         again, `retries` times with growing pauses, and fewer rows are in flight for a while; with `idempotent=True` so is one that
         timed out or lost its connection; with `idempotent=False` none that an overloaded node has refused. With `on_error="stop"` the
         first row that fails ends the call; `"collect"` goes on until `max_errors` have failed, and the report has them; a function is
-        called with each RowError. `progress` is called with a BulkReport twice a second, and at the end.
+        called with each RowError. `progress` is called with a BulkReport twice a second, and at the end, whatever ends it.
 
         Raises BulkError when it ends before the last row, with `.report`, and the row's own error as its cause; what the iterable or
-        a callback raises, or CancelledError, with `.report`, too, once the rows in flight are answered.
+        a callback raises, or CancelledError, with `.report`, too, once the rows in flight are answered. (Where CPython 3.10 raises
+        another CancelledError for a task that is awaited, the one with the report is its `__context__`.)
         """
         _check_bulk(on_error, concurrency=concurrency, retries=retries, max_errors=max_errors, max_rate=max_rate)
         options = _native.Options(
@@ -544,8 +545,8 @@ class Session(_native.Session):
         A row that fails in passing is sent again, `retries` times with growing pauses: an INSERT may be repeated. With
         `on_error="stop"` the first row that cannot be written ends the load; `"collect"` goes on until `max_errors` have failed and
         reports them; a function is called with each RowError, on the loop. `progress` is called with a BulkReport twice a second, and
-        at the end. `resume` names a checkpoint file: a load that was killed goes on after the rows that are known to be settled,
-        when it is given the same data again.
+        at the end, whatever ends it. `resume` names a checkpoint file: a load that was killed goes on after the rows that are known to
+        be settled, when it is given the same data again.
 
         Raises, before the first row is sent, TypeError for data or a column that cannot be loaded, KeyError for a column that is
         not there or missing in the key, ValueError for a table that is not there; later BulkError with row, column and

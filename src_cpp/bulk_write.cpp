@@ -83,7 +83,7 @@ BulkWrite::Slot* BulkWrite::take_slot() {
 
 void BulkWrite::submit(Slot* slot) {
   ++in_flight_;
-  slot->sent = Clock::now();
+  slot->sent = last_sent_ = Clock::now();
   if (slot->first_sent == Clock::time_point{}) slot->first_sent = slot->sent;
   slot->future.reset(slot->batch != nullptr ? driver.cass_session_execute_batch(session_, slot->batch.get())
                                             : driver.cass_session_execute(session_, slot->statement.get()));

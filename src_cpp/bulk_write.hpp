@@ -96,6 +96,8 @@ class BulkWrite {
   void interrupt();
 
   std::size_t in_flight() const noexcept { return in_flight_; }
+  /// When a row was last sent, in seconds of the monotonic clock.
+  double last_sent() const noexcept { return std::chrono::duration<double>(last_sent_.time_since_epoch()).count(); }
   /// Rows in flight or between two tries.
   std::size_t unfinished() const noexcept { return in_flight_ + later_.size(); }
   /// How many may be: the concurrency, less while the server is overloaded.
@@ -122,6 +124,7 @@ class BulkWrite {
   std::vector<Slot*> later_{};  // to be tried again
   std::size_t window_;
   std::size_t in_flight_ = 0;
+  Clock::time_point last_sent_{};
   std::size_t answers_since_change_ = 0;   // of window_
   std::size_t sent_before_decrease_ = 0;  // of window_, and not answered
   std::int64_t written_ = 0;

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+from reports import report_of
 from waiting import until
 
 import acsylla_like
@@ -282,7 +283,7 @@ async def test_what_the_function_raises_ends_it_with_the_report(table: acsylla_l
 
     with pytest.raises(LookupError, match="row 500") as caught:
         await table.execute_many(INSERT, [(k if k != 500 else "x", "v") for k in range(1000)], on_error=refuse)
-    report: acsylla_like.BulkReport = caught.value.report  # type: ignore[attr-defined]
+    report = report_of(caught.value)
     assert (report.rows, report.failed, report.taken) == (500, 1, 501)
 
 
@@ -294,7 +295,7 @@ async def test_rows_that_raise_end_it_with_the_report(table: acsylla_like.Sessio
     for given in (broken(), later(broken())):
         with pytest.raises(LookupError, match="the source is gone") as caught:
             await table.execute_many(INSERT, given)
-        report: acsylla_like.BulkReport = caught.value.report  # type: ignore[attr-defined]
+        report = report_of(caught.value)
         assert (report.rows, report.failed, report.taken, report.settled) == (700, 0, 700, 700)
     assert await keys(table) == set(range(700))
 
@@ -441,7 +442,7 @@ async def test_cancelled_it_waits_for_what_is_in_flight_and_tells_each_rows_fate
     task.cancel()
     with pytest.raises(asyncio.CancelledError) as caught:
         await task
-    report: acsylla_like.BulkReport = caught.value.report  # type: ignore[attr-defined]
+    report = report_of(caught.value)
     assert report.in_flight == 0
     assert report.rows == report.taken == report.settled
     assert report.rows > 100
@@ -459,7 +460,7 @@ async def test_cancelled_many_times_it_still_waits(to_scripted: acsylla_like.Ses
     written.gate.set()
     with pytest.raises(asyncio.CancelledError) as caught:
         await task
-    report: acsylla_like.BulkReport = caught.value.report  # type: ignore[attr-defined]
+    report = report_of(caught.value)
     assert (report.rows, report.taken, report.failed) == (10, 10, 0)
 
 
@@ -475,7 +476,7 @@ async def test_cancelled_while_rows_fail_it_knows_which_are_unknown(to_scripted:
     written.gate.set()
     with pytest.raises(asyncio.CancelledError) as caught:
         await task
-    report: acsylla_like.BulkReport = caught.value.report  # type: ignore[attr-defined]
+    report = report_of(caught.value)
     assert (report.rows, report.failed, report.taken) == (10, 20, 30)
     assert report.unknown == tuple(range(0, 30, 3))
     assert sorted(error.row for error in report.errors) == [k for k in range(30) if k % 3 != 2]
@@ -504,7 +505,7 @@ async def test_an_idle_source_can_be_cancelled(to_scripted: acsylla_like.Session
     task.cancel()
     with pytest.raises(asyncio.CancelledError) as caught:
         await task
-    assert caught.value.report.rows == 1  # type: ignore[attr-defined]
+    assert report_of(caught.value).rows == 1
     await until(lambda: was_closed)
 
 
@@ -514,7 +515,7 @@ async def test_closing_the_session_ends_it(cassandra: Any, table: acsylla_like.S
         await asyncio.sleep(0.1)
     with pytest.raises(acsylla_like.SessionClosed) as caught:
         await task
-    report: acsylla_like.BulkReport = caught.value.report  # type: ignore[attr-defined]
+    report = report_of(caught.value)
     assert report.in_flight == 0
     assert report.rows + report.failed == report.taken
     assert await keys(table) >= set(range(report.taken)) - {error.row for error in report.errors}

@@ -20,6 +20,7 @@ pa = pytest.importorskip("pyarrow")
 
 import pyarrow.dataset  # noqa: E402
 from fix_wire import of_the_schema  # noqa: E402
+from reports import report_of  # noqa: E402
 from waiting import until  # noqa: E402
 
 import acsylla_like  # noqa: E402
@@ -346,7 +347,7 @@ async def test_a_function_is_told_of_bad_arrow_rows_and_may_end_the_load(table: 
 
     with pytest.raises(LookupError, match="row 0") as caught:
         await table.copy_from("loaded", arrow(given), on_error=refuse)
-    report = caught.value.report  # type: ignore[attr-defined]
+    report = report_of(caught.value)
     assert report.in_flight == 0
     assert report.rows + report.failed >= report.settled
 
@@ -369,7 +370,7 @@ async def test_a_cancelled_load_has_written_what_its_report_says(table: acsylla_
     task.cancel()
     with pytest.raises(asyncio.CancelledError) as caught:
         await task
-    report = caught.value.report  # type: ignore[attr-defined]
+    report = report_of(caught.value)
     assert 0 < report.rows == report.settled == report.taken < 300_000
     assert report.in_flight == 0
     assert await stored(table) == set(given[: report.rows])

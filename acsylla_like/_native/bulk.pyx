@@ -88,9 +88,10 @@ cdef class BulkWriter(TicketHolder):
         cdef BulkWrite* write = self.made()
         cdef PreparedVersion version = version_of(self.prepared)
         cdef int64_t row
+        cdef size_t sent
         write.send_due()
         while len(self.failures) < most_failures:
-            if monotonic() > end:
+            if write.last_sent() > end:  # sending has looked at the clock
                 return "turn"
             if not write.has_room():
                 return "room"
@@ -101,6 +102,7 @@ cdef class BulkWriter(TicketHolder):
                 row, values, tries, _ = self.again.pop()
                 self.send_row(version, row, values, tries)
                 continue
+            sent = write.in_flight()
             if most <= 0:
                 return "turn"
             given = next(rows, self)
@@ -114,6 +116,8 @@ cdef class BulkWriter(TicketHolder):
             self.taken += 1
             if row >= self.skip:
                 self.send_row(version, row, given, 0)
+            if write.in_flight() == sent and monotonic() > end:
+                return "turn"
         return "failures"
 
     cdef int send_row(self, PreparedVersion version, int64_t row, object given, unsigned tries) except -1:
