@@ -22,6 +22,14 @@ struct ArrowReading {
 /// Reads the values of one column, batch by batch. One thread. Reading may throw std::bad_alloc.
 class ArrowReader {
  public:
+  /// What the arrays of a type are made of.
+  struct Layout {
+    std::int64_t buffers;
+    std::int64_t needed;  ///< of `buffers`, those that are there if there are values; the first, the validity, need not be
+    std::int64_t children;
+    bool or_more_buffers = false;
+  };
+
   /// `type` outlives the reader.
   explicit ArrowReader(const ArrowType& type) : type_(type) {}
   virtual ~ArrowReader() = default;
@@ -49,13 +57,15 @@ class ArrowReader {
                     ArrowReading* reading);
 
  protected:
-  /// Whether the array has so many buffers and children.
-  static std::string check_layout(const ArrowArray* array, std::int64_t buffers, std::int64_t children);
+  /// Why an array does not have the layout, as far as it tells: it has no word on the sizes of its buffers. Otherwise empty.
+  static std::string check_layout(const ArrowArray* array, const Layout& layout);
   bool check_bound(CassError code, ArrowReading* reading) const;
+  /// Returns false; `what` is no value of the CQL type.
   bool refuse(ArrowReading* reading, const std::string& what) const;
+  /// Returns false; the array contradicts itself.
+  bool malformed(ArrowReading* reading, const std::string& what) const;
 
   const ArrowType& type_;
-  const ArrowArray* array_ = nullptr;
   const std::uint8_t* validity_ = nullptr;
   std::int64_t offset_ = 0;
   std::int64_t length_ = 0;
@@ -64,5 +74,8 @@ class ArrowReader {
 /// The reader of values of the Arrow type `schema` as the CQL type `type`, or null with why there is none in `error`.
 /// `type` outlives the reader, `schema` need not. May throw std::bad_alloc.
 std::unique_ptr<ArrowReader> make_reader(const ArrowSchema& schema, const ArrowType& type, std::string* error);
+
+/// The name of an Arrow type in words, such as "list<int64>", for errors. May throw std::bad_alloc.
+std::string arrow_type_name(const ArrowSchema& schema);
 
 }  // namespace acsylla_like

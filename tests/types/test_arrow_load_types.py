@@ -161,7 +161,7 @@ def test_fields_of_a_user_type_go_by_name(loader: Loader) -> None:
     loader.load(cql_type, keyed(column), nulls="null")
     empty = cql_type.encode({"street": None, "Number": None, "since": None})
     assert loader.written == {0: cql_type.encode({"street": "here", "Number": 5, "since": None}), 1: empty, 2: None}
-    with pytest.raises(TypeError, match="column 'c': type address has no field for 'zip'"):
+    with pytest.raises(TypeError, match="column 'c': .*: type address has no field for 'zip'$"):
         loader.load(cql_type, keyed(pa.array([{"street": "x", "zip": 1}])))
 
 
