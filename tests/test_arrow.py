@@ -157,6 +157,22 @@ async def test_a_cancelled_fetch_leaves_nothing_behind(scripted: ScriptedServer)
             await task
 
 
+@pytest.mark.usefixtures("both_ways")
+@pytest.mark.parametrize("batch_bytes", [1, 100, 1000, 10**9])
+def test_batches_of_any_size_have_the_same_rows(batch_bytes: int, wire: Wire) -> None:
+    items = [item(b"%d" % i) for i in range(5)]
+    rows = [[cql.integer(i), None if i % 3 else cql.integer(i % 5) + b"".join(items[: i % 5])] for i in range(100)]
+    result = wire.result([("k", "int"), ("l", "list<text>")], rows)
+    schema = _native.arrow_schema_of(result)
+    batches = _native.decode_arrow(result, schema, batch_bytes=batch_bytes)
+    assert sum(map(len, batches)) == 100
+    assert all(len(batch) > 0 for batch in batches)
+    assert len(batches) == 100 if batch_bytes == 1 else len(batches) < 20
+    table = pa.table(acsylla_like.ArrowTable(schema, batches))
+    table.validate(full=True)
+    assert table.to_pylist() == [{"k": i, "l": None if i % 3 else [str(k) for k in range(i % 5)]} for i in range(100)]
+
+
 # ---- lifetimes and consumers
 
 
@@ -250,6 +266,94 @@ def test_schemas_compare_and_pickle(wire: Wire) -> None:
     batch = wire.result([("k", "int")], [[cql.integer(1)]]).to_arrow().batches[0]
     with pytest.raises(ValueError, match="other columns"):
         acsylla_like.ArrowTable(other, [batch])
+
+
+@pytest.mark.parametrize(
+    ("names", "types"), [(["a"], [None]), (["a"], ["int"]), ([None], [parse_type("int")]), ([b"a"], [parse_type("int")])]
+)
+def test_a_schema_of_anything_but_names_and_types_is_refused(names: Any, types: Any) -> None:
+    with pytest.raises(TypeError, match="names must be str and types CqlType"):
+        acsylla_like.ArrowSchema(names, types)
+
+
+# ---- streams whose batches are still to come
+
+
+class Source:
+    """Gives its batches one by one, raises the exceptions among them, and counts how often it was closed."""
+
+    schema = acsylla_like.ArrowSchema(["k"], [parse_type("int")])
+
+    def __init__(self, *batches: Any) -> None:
+        self.batches = list(batches)
+        self.closed = 0
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        return _native.arrow_stream(self.schema, self, requested_schema)
+
+    def next_batch(self) -> Any:
+        batch = self.batches.pop(0) if self.batches else None
+        if isinstance(batch, BaseException):
+            raise batch
+        return batch
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def test_a_stream_that_an_exception_drops_is_closed_and_the_exception_goes_on() -> None:
+    source = Source()
+
+    def take(stream: Any, number: float) -> None:
+        raise AssertionError("it was never called")
+
+    with pytest.raises(ZeroDivisionError):
+        take(source.__arrow_c_stream__(), 1 / 0)  # the capsule goes while the exception is on its way
+    assert source.closed == 1
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize(
+    ("failure", "text"),
+    [
+        (ValueError("told"), "ValueError: told"),
+        (Unspeakable(), "Unspeakable"),
+        (5, "TypeError: "),
+        (ValueError("\ud800 \0 x"), "ValueError: [?] "),
+    ],
+)
+def test_what_ends_a_stream_is_told_to_its_consumer(failure: Any, text: str, wire: Wire) -> None:
+    (batch,) = wire.result([("k", "int")], [[cql.integer(1)]]).to_arrow().batches
+    source = Source(batch, failure, batch)
+    reader = pa.RecordBatchReader.from_stream(source)
+    assert reader.read_next_batch().num_rows == 1
+    with pytest.raises(OSError, match=f"^{text}"):
+        reader.read_next_batch()
+    reader.close()
+    del reader
+    gc.collect()
+    assert source.closed >= 1
+
+
+def test_a_stream_is_closed_at_its_end_and_when_it_is_left(wire: Wire) -> None:
+    (batch,) = wire.result([("k", "int")], [[cql.integer(1)]]).to_arrow().batches
+    source = Source(batch, batch)
+    assert pa.table(source).num_rows == 2
+    assert source.closed >= 1
+    left = Source(batch, batch)
+    reader = pa.RecordBatchReader.from_stream(left)
+    reader.read_next_batch()
+    assert left.closed == 0
+    del reader
+    gc.collect()
+    assert left.closed == 1
+    never = Source(batch)
+    never.__arrow_c_stream__()
+    assert never.closed == 1
 
 
 @pytest.mark.parametrize("cls", [acsylla_like.ArrowSchema, acsylla_like.ArrowBatch, acsylla_like.ArrowTable])

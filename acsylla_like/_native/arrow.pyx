@@ -2,6 +2,7 @@
 
 from errno import EIO as _errno_io
 
+from cpython.exc cimport PyErr_Fetch, PyErr_Restore
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid, PyCapsule_New
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from cython.operator cimport dereference
@@ -80,6 +81,9 @@ cdef class ArrowSchema:
         names, types = tuple(names), tuple(types)
         if len(names) != len(types):
             raise ValueError(f"{len(names)} names for {len(types)} types")
+        for name, cql_type in zip(names, types):
+            if not isinstance(name, str) or not isinstance(cql_type, CqlType):
+                raise TypeError(f"names must be str and types CqlType, not {name!r} and {cql_type!r}")
         self.decimals = _arrow_decimals(names, types, decimals)
         self.types = types
         self.names = names
@@ -258,7 +262,10 @@ cdef class _ArrowFeed:
 
 
 cdef int _arrow_feed_failed(_ArrowFeed feed, object error) noexcept:
-    feed.error = f"{type(error).__name__}: {error}".encode("utf-8", "replace")
+    try:
+        feed.error = f"{type(error).__name__}: {error}".encode("utf-8", "replace")
+    except BaseException:  # whose text cannot be had
+        feed.error = type(error).__name__.encode("utf-8", "replace")
     return _EIO
 
 
@@ -295,7 +302,16 @@ cdef const char* _arrow_feed_error(CArrowArrayStream* stream) noexcept with gil:
 
 
 cdef void _arrow_feed_let_go(CArrowArrayStream* stream) noexcept with gil:
-    cdef _ArrowFeed feed = <_ArrowFeed>stream.private_data
+    # A capsule that nobody took goes wherever its last reference goes, in the middle of an exception's way, too.
+    cdef PyObject* kind = NULL
+    cdef PyObject* value = NULL
+    cdef PyObject* traceback = NULL
+    PyErr_Fetch(&kind, &value, &traceback)
+    _arrow_feed_close(<_ArrowFeed>stream.private_data)
+    PyErr_Restore(kind, value, traceback)
+
+
+cdef void _arrow_feed_close(_ArrowFeed feed) noexcept:
     try:
         feed.source.close()
     except BaseException as error:

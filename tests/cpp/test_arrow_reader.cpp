@@ -381,6 +381,14 @@ CASE(runs_are_found_from_any_offset_and_in_any_order) {
     CHECK(reader->encode(i, &out, &reading));
     CHECK(out.data()[0] == (i < 2 ? 1 : i < 5 ? 2 : 3));
   }
+  // It was in the third run of three.
+  const auto shorter = runs({2}, ints({4}), 2, 0);
+  Buffer out;
+  ArrowReading reading;
+  CHECK(reader->encode(8, &out, &reading));
+  CHECK(reader->take(&shorter->array).empty());
+  out.clear();
+  CHECK(reader->encode(1, &out, &reading) && out.data()[0] == 4);
 }
 
 CASE(arrow_types_are_named_in_words) {

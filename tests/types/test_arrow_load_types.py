@@ -135,6 +135,24 @@ GOOD = [
     (pa.array([[("a", 1)], [], None], pa.map_(pa.string(), pa.int32())), "map<text, int>", [{"a": 1}, {}, None]),
     (pa.array([{"x": 1, "y": None}, None]), "tuple<int, text>", [(1, None), None]),
     (pa.array([[{"a": [1]}]]), "list<frozen<tuple<list<int>>>>", [[([1],)]]),
+    (pa.array([bytes(range(16)), None], pa.uuid()), "uuid", [uuid.UUID(bytes=bytes(range(16))), None]),
+    *((pa.array([D("1.50"), None, D("-2.25")], kind), "decimal", [D("1.50"), None, D("-2.25")])
+      for kind in (pa.decimal32(5, 2), pa.decimal64(18, 2), pa.decimal128(38, 2), pa.decimal256(76, 2))),
+    (pa.array([D("1500"), D("-2000")], pa.decimal128(5, -2)), "decimal", [D("15E+2"), D("-20E+2")]),
+    (pa.array([D("1500"), D("-2000")], pa.decimal128(5, -2)), "varint", [1500, -2000]),
+    (pa.array([D(10**76 - 1), D(1 - 10**76)], pa.decimal256(76, 0)), "varint", [10**76 - 1, 1 - 10**76]),
+    (pa.array([9.21e18, -(2.0**63)]), "bigint", [int(9.21e18), -(2**63)]),
+    (pa.array([2.0**100, None]), "varint", [2**100, None]),
+    *((pa.array(["x", None, "y", "x"], pa.dictionary(kind, pa.string())), "text", ["x", None, "y", "x"])
+      for kind in (pa.int8(), pa.uint8(), pa.int16(), pa.uint16(), pa.int32(), pa.uint32(), pa.int64(), pa.uint64())),
+    (pa.array([["x", "y"], None, ["x"]], pa.list_(pa.dictionary(pa.int8(), pa.string()))), "list<text>", [["x", "y"], None, ["x"]]),
+    *((pa.RunEndEncodedArray.from_arrays(pa.array([1, 3, 4], kind), ["x", None, "y"]), "text", ["x", None, None, "y"])
+      for kind in (pa.int16(), pa.int32(), pa.int64())),
+    (pa.array([[{"key": "a", "value": 1}], [], None]), "map<text, int>", [{"a": 1}, {}, None]),
+    (pa.array([[{"x": "a", "y": 1}]], pa.large_list(pa.struct({"x": pa.string(), "y": pa.int8()}))), "map<text, int>", [{"a": 1}]),
+    (pa.array([{"a": {"b": 1}, "c": [[1.5]]}]), "tuple<frozen<tuple<int, text>>, list<frozen<list<double>>>>", [((1, None), [[1.5]])]),
+    (pa.array([[["a"], []], [["b"], ["c"]]]), "vector<list<text>, 2>", [[["a"], []], [["b"], ["c"]]]),
+    (pa.array([uuid.UUID(int=1 << 76).bytes], pa.binary(16)), "timeuuid", [uuid.UUID(int=1 << 76)]),
 ]  # fmt: skip
 
 
@@ -161,7 +179,7 @@ def test_fields_of_a_user_type_go_by_name(loader: Loader) -> None:
     loader.load(cql_type, keyed(column), nulls="null")
     empty = cql_type.encode({"street": None, "Number": None, "since": None})
     assert loader.written == {0: cql_type.encode({"street": "here", "Number": 5, "since": None}), 1: empty, 2: None}
-    with pytest.raises(TypeError, match="column 'c': .*: type address has no field for 'zip'$"):
+    with pytest.raises(TypeError, match=r"column 'c': .*: type address has no field for 'zip'$"):
         loader.load(cql_type, keyed(pa.array([{"street": "x", "zip": 1}])))
 
 
@@ -185,6 +203,28 @@ def test_types_that_do_not_convert_are_refused_before_the_first_row(column: Any,
     assert loader.written == {}
 
 
+WORDS = [
+    (pa.array([1]), "text", "int64"), (times("us", 1), "date", "timestamp[us]"), (pa.array([1], pa.duration("s")), "time", "duration[s]"),
+    (pa.array([EPOCH], pa.timestamp("ns", "Europe/Berlin")), "bigint", "timestamp[ns, tz=Europe/Berlin]"),
+    (pa.array([D("1.5")]), "int", "decimal128(2, 1)"), (pa.array([b"12345"], pa.binary(5)), "uuid", "fixed_size_binary[5]"),
+    (pa.array(["x"]).dictionary_encode(), "int", "dictionary<int32, string>: Arrow values of type string"),
+    (pa.array([[{"a": ["x"]}]]), "list<frozen<tuple<list<int>>>>", "list<struct<a: list<string>>>: Arrow values of type string"),
+    (pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int32())), "map<text, text>", "map<string, int32>: Arrow values of type int32"),
+    (pa.UnionArray.from_sparse(pa.array([0], pa.int8()), [pa.array(["x"])]), "text", "sparse_union<0: string>"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("column", "kind", "words"), WORDS, ids=[f"{column.type}-{kind}" for column, kind, _ in WORDS])
+def test_a_refusal_names_the_arrow_type_in_words(column: Any, kind: str, words: str, loader: Loader) -> None:
+    whole, _, part = words.partition(": Arrow")
+    with pytest.raises(TypeError) as caught:
+        loader.load(kind, keyed(column))
+    message = str(caught.value)
+    assert message.startswith(f"column 'c': Arrow values of type {whole} cannot become values of type {parse_type(kind).name}")
+    if part:
+        assert f": Arrow{part} cannot become values of type" in message
+
+
 BAD_VALUES = [
     (pa.array([0, 128]), "tinyint"), (pa.array([0, -129]), "tinyint"), (pa.array([0, 2**15]), "smallint"), (pa.array([0, 2**31]), "int"),
     (pa.array([0, 2**63], pa.uint64()), "bigint"), (pa.array([0, 2**53 + 1]), "double"), (pa.array([0, 2**24 + 1]), "float"),
@@ -201,6 +241,14 @@ BAD_VALUES = [
     (pa.array([[1], [1, None]]), "list<int>"), (pa.array([[1.0, 2.0], [1.0]]), "vector<float, 2>"),
     (pa.array([[("a", 1)], [("a", None)]], pa.map_(pa.string(), pa.int32())), "map<text, int>"),
     (pa.array([[1], [2**40]]), "list<int>"), (pa.array([{"a": 1}, {"a": 2**40}]), "tuple<int>"),
+    (pa.array([0.0, 2.0**63]), "bigint"), (pa.array([0.0, float("inf")]), "varint"), (pa.array([0.0, 1.5]), "varint"),
+    (pa.array([uuid.UUID(int=1 << 76).bytes, uuid.UUID(int=4 << 76).bytes], pa.binary(16)), "timeuuid"),
+    (pa.array([str(uuid.UUID(int=1 << 76)), str(uuid.UUID(int=4 << 76))]), "timeuuid"),
+    (pa.Array.from_buffers(pa.date64(), 2, pa.array([0, 1], pa.int64()).buffers()), "date"),
+    (pa.array([[{"key": "a", "value": 1}], [None]]), "map<text, int>"),
+    (pa.array([[{"key": "a", "value": 1}], [{"key": None, "value": 1}]]), "map<text, int>"),
+    (pa.array([["x"], ["x", None]], pa.list_(pa.dictionary(pa.int8(), pa.string()))), "set<text>"),
+    (pa.array([[[1]], [[None]]]), "list<frozen<list<int>>>"), (pa.array([[1.0], [None]]), "vector<float, 1>"),
 ]  # fmt: skip
 
 
