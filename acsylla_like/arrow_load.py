@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from acsylla_like import errors
 from acsylla_like._native import ArrowInput, ArrowLoad
-from acsylla_like.bulk import BulkReport, Counters, Ledger, OnError, RowError
+from acsylla_like.bulk import BulkReport, Counters, Ledger, OnError, RowError, has_no_host, refusal_of
 
 if TYPE_CHECKING:
     from acsylla_like._native import Options, PreparedStatement
@@ -207,9 +207,16 @@ async def load_arrow(
         if not load.is_sending:
             session._loads.discard(load)
     reason = ledger.stops_with or native.stopped()
-    if reason:
-        raise ledger.error(what, reason)
-    return ledger.report()
+    if not reason:
+        return ledger.report()
+    ending = ledger.error(what, reason)
+    if ending.__cause__ is not None and has_no_host(ending.__cause__):
+        with contextlib.suppress(errors.Error):  # there is none indeed
+            refusal = await refusal_of(session, prepared, options.timeout_or(session.cluster.request_timeout), ending.__cause__)
+            if refusal is not None:
+                ending.args = (f"{what}: row {ending.row}: {refusal}",)
+                ending.__cause__ = refusal
+    raise ending
 
 
 def _look(native: ArrowLoad, ledger: Ledger) -> None:

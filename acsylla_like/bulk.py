@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from acsylla_like._native import Options, PreparedStatement
     from acsylla_like.session import Session
 
-__all__ = ["Ahead", "BulkReport", "Latency", "Ledger", "OnError", "RowError", "write_rows"]
+__all__ = ["Ahead", "BulkReport", "Counters", "Latency", "Ledger", "OnError", "RowError", "has_no_host", "refusal_of", "write_rows"]
 
 T = TypeVar("T")
 
@@ -364,7 +364,7 @@ async def write_rows(
         writer.close()
         if isinstance(source, Ahead):
             source.close()
-    reason = reason or ledger.stops_with
+    reason = ledger.stops_with or reason
     if reason is not None:
         raise ledger.error(what, reason)
     return ledger.report()
@@ -384,6 +384,7 @@ class _Pump:
         self._max_rate = max_rate
         self._started = time.monotonic()
         self._pause = 0.0
+        self._refusal: errors.Error | None = None  # why the server does not take the statement any more
 
     async def run(self, source: Iterator[object] | Ahead[object]) -> str | None:
         """Sends all rows and waits for their answers, or returns why it stopped before."""
@@ -435,15 +436,15 @@ class _Pump:
         try:
             while failures:
                 row, values, tries, error = failures.popleft()
-                if isinstance(error, (errors.NoHostsAvailable, errors.Unprepared)) and tries <= self._retries:
+                if has_no_host(error) and tries <= self._retries:
                     homeless.append((row, values, tries, error))
                 else:
                     self._ledger.add(_row_error(row, values, error))
             if homeless:
-                refusal = await self._look_for_hosts(homeless[0][3])
-                while refusal is not None and homeless:
+                self._refusal = await self._look_for_hosts(homeless[0][3])
+                while self._refusal is not None and homeless:
                     row, values, _, _ = homeless.pop()
-                    self._ledger.add(_row_error(row, values, refusal))
+                    self._ledger.add(_row_error(row, values, self._refusal))
         except BaseException:
             for row, values, _, error in (*failures, *homeless):
                 self._ledger.keep(_row_error(row, values, error))
@@ -453,17 +454,14 @@ class _Pump:
 
     async def _look_for_hosts(self, error: Exception) -> errors.Error | None:
         """Why the server does not take the statement any more; None when it is prepared anew, or there was a pause."""
-        assert isinstance(error, errors.Error)
         try:
-            await self._session._renew_or_raise(self._prepared, self._writer.timeout, error)
-        except (errors.NoHostsAvailable, errors.Unprepared, errors.ConnectionLost, errors.RequestTimeout):
+            refusal = await refusal_of(self._session, self._prepared, self._writer.timeout, error)
+        except errors.Error:  # no host indeed
             self._pause = min(max(_PAUSE, 2 * self._pause), _LONGEST_PAUSE)
             await asyncio.sleep(self._pause)
             return None
-        except errors.Error as refusal:
-            return refusal
         self._pause = 0.0
-        return None
+        return refusal
 
     async def finish(self, *, tells: bool) -> None:
         """Sends no more and waits for what is on its way, however often it is cancelled."""
@@ -482,13 +480,36 @@ class _Pump:
             raise cancelled
 
     def _tell_of_failures(self, tells: bool) -> None:
-        failures = deque(_row_error(row, values, error) for row, values, _, error in self._writer.take_failures())
+        failures = deque(
+            _row_error(row, values, self._refusal if self._refusal is not None and has_no_host(error) else error)
+            for row, values, _, error in self._writer.take_failures()
+        )
         try:
             while tells and failures:
                 self._ledger.add(failures.popleft())
         finally:
             for failure in failures:
                 self._ledger.keep(failure)
+
+
+async def refusal_of(session: Session, prepared: PreparedStatement, timeout: float, error: BaseException) -> errors.Error | None:
+    """Why the server refuses to prepare a statement anew, of which `error` says that no host is there; None when it is prepared.
+
+    Raises an Error when there is no host indeed.
+    """
+    assert isinstance(error, errors.Error)
+    try:
+        await session._renew_or_raise(prepared, timeout, error)
+    except (errors.NoHostsAvailable, errors.Unprepared, errors.ConnectionLost, errors.RequestTimeout):
+        raise
+    except errors.Error as refusal:
+        return refusal
+    return None
+
+
+def has_no_host(error: BaseException) -> bool:
+    """Or none that knows the statement, which the driver does not tell apart (2.16.2, PrepareHostHandler)."""
+    return isinstance(error, (errors.NoHostsAvailable, errors.Unprepared))
 
 
 def _row_error(row: int, values: object, error: Exception) -> RowError:

@@ -9,6 +9,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
@@ -374,6 +375,27 @@ async def test_a_cancelled_load_has_written_what_its_report_says(table: acsylla_
     assert 0 < report.rows == report.settled == report.taken < 300_000
     assert report.in_flight == 0
     assert await stored(table) == set(given[: report.rows])
+
+
+async def test_a_table_that_changes_gives_the_servers_own_error(table: acsylla_like.Session, cassandra: Any) -> None:
+    await table.execute("CREATE TABLE shrinks (k int PRIMARY KEY, v text)")
+    shrunk = threading.Event()
+
+    def made() -> Iterator[Any]:
+        yield pa.record_batch({"k": range(100), "v": ["x"] * 100})
+        assert shrunk.wait(30)
+        yield pa.record_batch({"k": range(100, 200), "v": ["x"] * 100})
+
+    data = pa.RecordBatchReader.from_batches(pa.schema([("k", pa.int64()), ("v", pa.string())]), made())
+    task = asyncio.create_task(table.copy_from("shrinks", data, retries=1))
+    await asyncio.sleep(0.3)
+    async with acsylla_like.connect(cassandra.contact_points, port=cassandra.port, keyspace=table.keyspace) as other:
+        await other.execute("ALTER TABLE shrinks DROP v")
+    shrunk.set()
+    with pytest.raises(acsylla_like.BulkError, match=r"shrinks: row 1\d\d: Un(known|defined) column") as caught:
+        await task
+    assert isinstance(caught.value.__cause__, acsylla_like.InvalidQuery)
+    assert caught.value.report.rows == 100
 
 
 async def test_closing_the_session_ends_a_load(cassandra: Any, table: acsylla_like.Session) -> None:
