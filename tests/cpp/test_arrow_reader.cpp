@@ -391,6 +391,26 @@ CASE(runs_are_found_from_any_offset_and_in_any_order) {
   CHECK(reader->encode(1, &out, &reading) && out.data()[0] == 4);
 }
 
+CASE(intervals_of_each_width_are_durations) {
+  const ArrowType type = type_of(VALUE_DURATION);
+  Made months("tiM");
+  months.sized(2).without_buffer().numbers(std::vector<std::int32_t>{14, -1});
+  CHECK((read(months, type) == Texts{"1c0000", "010000"}));  // zigzag: twice the number, or one less than twice its magnitude
+  Made days("tiD");
+  days.sized(3).without_buffer().numbers(std::vector<std::int32_t>{1, 1, -1, 0, 1, -1});
+  const auto found = read(days, type);
+  CHECK(found[0] == "0002de8480");  // 2,000,000 as a zigzag of a million
+  CHECK(found[1] == "000100");
+  CHECK(has(found, 2, "whose signs differ"));
+  Made all("tin");
+  std::string bytes(16, '\0');
+  bytes[0] = 1;
+  bytes[4] = 2;
+  bytes[8] = 3;
+  all.sized(1).without_buffer().bytes(bytes);
+  CHECK((read(all, type) == Texts{"020406"}));
+}
+
 CASE(arrow_types_are_named_in_words) {
   const auto name = [](const Made& type) { return arrow_type_name(type.schema); };
   CHECK(name(Made("tsu:Europe/Berlin")) == "timestamp[us, tz=Europe/Berlin]");
