@@ -151,8 +151,14 @@ void ArrowLoad::send_batch(const ArrowArray& batch) {
     if (error.empty() && readers_[i]->length() < batch.offset + batch.length) error = "it is shorter than its batch";
     if (!error.empty()) return stop("the stream gave a batch that is not of its schema: column '" + columns_[i].name + "': " + error);
   }
+  const auto* const validity = batch.null_count != 0 && batch.n_buffers > 0 ? static_cast<const std::uint8_t*>(batch.buffers[0]) : nullptr;
   for (std::int64_t i = 0; i < batch.length; ++i, ++next_row_) {
     if (next_row_ < options_.skip) continue;
+    if (const std::int64_t bit = i + batch.offset; validity != nullptr && (validity[bit / 8] >> (bit % 8) & 1) == 0) {
+      fail({next_row_, -1, CASS_OK, false, "null instead of a row"});
+      if (is_stopped()) return;
+      continue;
+    }
     if (next_row_ % rows_between_counts == 0) {
       note_settled();
       if (options_.max_rate > 0) keep_pace();
@@ -202,11 +208,13 @@ ArrowLoad::Slot* ArrowLoad::free_slot() {
 }
 
 bool ArrowLoad::bind_row(CassStatement* statement, std::int64_t i) {
+  const std::int64_t truncated = reading_.truncated;
   for (std::size_t column = 0; column < readers_.size(); ++column) {
     ArrowReader* const reader = readers_[column].get();
     const bool is_null = reader->is_null(i);
     if (!is_null && reader->bind(statement, column, columns_[column].data_type, i, &scratch_, &reading_)) continue;
     if (!is_null || columns_[column].is_key) {
+      reading_.truncated = truncated;  // of rows that are sent
       fail({next_row_, static_cast<std::int64_t>(column), CASS_OK, false, is_null ? "null in a column of the primary key" : reading_.error});
       return false;
     }

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <utility>
 
 namespace acsylla_like {
@@ -126,16 +125,17 @@ void BulkWrite::on_set(CassFuture*, void* data) noexcept {
   if (is_last_orphan) delete write;
 }
 
-BulkWrite::Slot* BulkWrite::take_answers() {
-  Slot* slot = nullptr;
-  {
+BulkWrite::Slot* BulkWrite::take_answers(std::size_t most) {
+  if (left_ == nullptr) {
     std::lock_guard<std::mutex> lock(mutex_);
-    slot = std::exchange(completed_, nullptr);
-    completed_count_ = 0;
+    left_ = std::exchange(completed_, nullptr);
+    left_count_ = std::exchange(completed_count_, 0);
   }
   Slot* failed = nullptr;
-  while (slot != nullptr) {
-    Slot* const next = slot->next;
+  for (; left_ != nullptr && most != 0; --most) {
+    Slot* const slot = left_;
+    left_ = slot->next;
+    --left_count_;
     const CassError code = driver.cass_future_error_code(slot->future.get());
     --in_flight_;
     note_pace(code);
@@ -157,7 +157,6 @@ BulkWrite::Slot* BulkWrite::take_answers() {
         failed = slot;
       }
     }
-    slot = next;
   }
   return failed;
 }
@@ -287,7 +286,7 @@ void release_bulk_write(BulkWrite* write) noexcept {
   {
     std::lock_guard<std::mutex> lock(write->mutex_);
     if (write->ticket_ != nullptr) write->push_ticket();
-    write->orphans_ = write->in_flight_ - write->completed_count_;
+    write->orphans_ = write->in_flight_ - write->left_count_ - write->completed_count_;
     if (write->orphans_ != 0) return;
   }
   delete write;

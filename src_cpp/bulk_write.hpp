@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -76,8 +77,11 @@ class BulkWrite {
   /// The index of a slot: less than the concurrency.
   std::size_t index_of(const Slot* slot) const noexcept { return static_cast<std::size_t>(slot - slots_.data()); }
 
-  /// Takes the answers that have come. Returns the rows that have failed for good, linked by `next`: each is to be released.
-  Slot* take_answers();
+  /// Takes the answers that have come, so many at most. Returns the rows that have failed for good, linked by `next`: each is to
+  /// be released.
+  Slot* take_answers(std::size_t most = std::numeric_limits<std::size_t>::max());
+  /// Whether it left some of them.
+  bool has_left_answers() const noexcept { return left_ != nullptr; }
   /// Sends those rows again whose time has come.
   void send_due();
   /// When the next row is to be sent again; Clock::time_point::max() when none is.
@@ -122,6 +126,8 @@ class BulkWrite {
   std::vector<Slot> slots_;
   std::vector<Slot*> free_{};
   std::vector<Slot*> later_{};  // to be tried again
+  Slot* left_ = nullptr;        // answers that were not taken the last time
+  std::size_t left_count_ = 0;
   std::size_t window_;
   std::size_t in_flight_ = 0;
   Clock::time_point last_sent_{};

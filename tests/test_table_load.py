@@ -325,6 +325,16 @@ async def test_bad_arrow_rows_are_named_and_the_others_written(table: acsylla_li
     assert await stored(table) == {row for row in given if row[0] is not None and row[0] < 1 << 32}
 
 
+async def test_a_null_in_the_place_of_a_row_is_refused(table: acsylla_like.Session) -> None:
+    data = pa.array([{"k": 1, "c": 2}, None, {"k": 3, "c": 4}, None, {"k": 5, "c": 6}])
+    for part, rows_written in ((data, {1, 3, 5}), (data[1:4], {3})):
+        await table.execute("TRUNCATE loaded")
+        report = await table.copy_from("loaded", part, on_error="collect")
+        assert (report.rows, report.failed) == (len(rows_written), 2)
+        assert {error.message for error in report.errors} == {"null instead of a row"}
+        assert {row[0] for row in await stored(table)} == rows_written
+
+
 async def test_the_first_bad_row_ends_a_load(table: acsylla_like.Session) -> None:
     given: list[Any] = rows(5000)
     given[3000] = (None, *given[3000][1:])

@@ -35,13 +35,16 @@ cdef class ArrowInput:
             code = self.stream.get_schema(&self.stream, &self.schema)
         if code != 0:
             self.schema.release = NULL
-            text = self.stream.get_last_error(&self.stream)
+            if self.stream.get_last_error != NULL:
+                text = self.stream.get_last_error(&self.stream)
             raise ValueError(f"the stream has no schema: {(<bytes>text).decode('utf-8', 'replace') if text != NULL else code}")
         if self.schema.format == NULL or <bytes>self.schema.format != b"+s":
             raise TypeError(f"Arrow data of columns was expected, got values of format {(<bytes>self.schema.format).decode()!r}")
         names = []
         formats = []
         for i in range(self.schema.n_children):
+            if self.schema.children == NULL or self.schema.children[i] == NULL or self.schema.children[i].format == NULL:
+                raise ValueError(f"the schema of the stream lacks its column {i}")
             text = self.schema.children[i].name
             names.append("" if text == NULL else (<bytes>text).decode("utf-8", "replace"))
             formats.append((<bytes>self.schema.children[i].format).decode("utf-8", "replace"))

@@ -4,6 +4,8 @@ cimport cython
 
 # How long (seconds) one call of `pump` may hold the loop.
 cdef double _PUMP_BUDGET = 0.002
+# Answers that are taken between two looks at the clock.
+cdef size_t _ANSWERS = 512
 # So many rows are looked at for others of their partitions.
 cdef Py_ssize_t _MOST_GROUPED = 8192
 
@@ -82,7 +84,9 @@ cdef class BulkWriter(TicketHolder):
         self.session.require_open()
         self.take_answers(end)
         state = self.send_rows(rows, most, most_failures, end)
-        return "failures" if self.failures else state
+        if self.failures:
+            return "failures"
+        return "turn" if self.failed != NULL or self.made().has_left_answers() else state
 
     cdef str send_rows(self, object rows, Py_ssize_t most, Py_ssize_t most_failures, double end):
         cdef BulkWrite* write = self.made()
@@ -239,9 +243,11 @@ cdef class BulkWriter(TicketHolder):
         cdef BulkSlot* slot
         while True:
             if self.failed == NULL:
-                self.failed = write.take_answers()
-            if self.failed == NULL or monotonic() > end:
+                self.failed = write.take_answers(_ANSWERS)
+            if self.failed == NULL and not write.has_left_answers() or monotonic() > end:
                 return 0
+            if self.failed == NULL:
+                continue
             slot = self.failed
             self.failed = slot.next
             error = error_of_future(slot.future.get(), slot.code, self.prepared, self.is_idempotent)

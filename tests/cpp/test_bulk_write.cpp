@@ -224,6 +224,25 @@ CASE(a_ticket_that_nobody_waits_for_any_more_comes_when_it_is_interrupted) {
   CHECK(write->take_answers() == nullptr);
 }
 
+CASE(answers_are_taken_in_portions) {
+  Server server;
+  BulkWriteHandle write = make(10);
+  for (std::int64_t row = 0; row < 10; ++row) send(*write, row);
+  for (int i = 0; i < 7; ++i) CHECK(server.answer());
+  CHECK(write->take_answers(3) == nullptr);
+  CHECK(write->written() == 3);
+  CHECK(write->has_left_answers());
+  CHECK(write->take_answers() == nullptr);
+  CHECK(write->written() == 7);
+  CHECK(!write->has_left_answers());
+  CHECK(server.answer());
+  CHECK(server.answer());
+  CHECK(write->take_answers(1) == nullptr);
+  CHECK(write->in_flight() == 2);
+  write.reset();  // one was left, one is in flight
+  CHECK(server.answer());
+}
+
 CASE(an_interrupt_ends_a_wait_and_the_next_one_only) {
   Server server;
   const BulkWriteHandle write = make(4);
