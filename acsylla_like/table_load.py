@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from acsylla_like._native import PreparedStatement
     from acsylla_like.session import Session
 
-__all__ = ["copy_from"]
+__all__ = ["Target", "copy_from", "target_of"]
 
 _KEY_KINDS = "SELECT column_name, kind FROM system_schema.columns WHERE keyspace_name = ? AND table_name = ?"
 
 
 @dataclasses.dataclass(frozen=True)
-class _Target:
+class Target:
     """A table that rows are to be written into."""
 
     keyspace: str
@@ -58,7 +58,8 @@ class _Target:
         return f"{text} USING {' AND '.join(using)}" if using else text
 
 
-async def _target(session: Session, table: str, options: Options) -> _Target:
+async def target_of(session: Session, table: str, options: Options) -> Target:
+    """The table of that name. Raises ValueError when there is none."""
     keyspace, name = table_name(table, session.keyspace)
     timeout = options.timeout_or(session.cluster.request_timeout)
     plain = Options(consistency="ONE", tracing=False, timeout=timeout, page_size=5000)
@@ -68,7 +69,7 @@ async def _target(session: Session, table: str, options: Options) -> _Target:
         raise ValueError(f"there is no table {keyspace}.{name}")
     partition_key = frozenset(column for column, kind in kinds.items() if kind == "partition_key")
     clustering = frozenset(column for column, kind in kinds.items() if kind == "clustering")
-    return _Target(keyspace, name, tuple(columns), partition_key, partition_key | clustering)
+    return Target(keyspace, name, tuple(columns), partition_key, partition_key | clustering)
 
 
 async def copy_from(
@@ -92,7 +93,7 @@ async def copy_from(
     options: Options,
 ) -> BulkReport:
     """See `Session.copy_from`, which has checked the arguments."""
-    target = await _target(session, table, options)
+    target = await target_of(session, table, options)
     arrow = as_arrow_data(data)
     if arrow is not None:
         source = await opened(arrow)
@@ -174,7 +175,7 @@ class _Values:
 
     def __init__(
         self,
-        target: _Target,
+        target: Target,
         columns: Sequence[str] | Mapping[str, str] | None,
         names: Sequence[str],
         prepared: PreparedStatement,
