@@ -462,7 +462,8 @@ def _int(text: str) -> int:
 
 
 def _varint(text: str) -> str:
-    return str(_int(text))
+    # Python refuses to convert thousands of digits.
+    return text.strip().removeprefix("+") if _WHOLE.fullmatch(text) else str(_int(text))
 
 
 def _decimal(text: str) -> str:
