@@ -7,6 +7,7 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -14,7 +15,7 @@ import pyarrow as pa
 import acsylla_like
 from acsylla_like._native import Options
 from acsylla_like.bulk import BulkReport
-from acsylla_like.cli.checkpoint import Checkpoint, State
+from acsylla_like.checkpoint import Checkpoint
 from acsylla_like.cli.create_table import create_statement, schema_of_cells, schema_of_objects
 from acsylla_like.cli.feed import Column, Feed, RowRefused, TooManyRefused
 from acsylla_like.cli.formats import Input, format_of
@@ -33,6 +34,18 @@ __all__ = ["run"]
 _SHOWN = 10
 
 
+@dataclass(frozen=True)
+class _State:
+    """How far a load is: what its checkpoint says."""
+
+    settled: int = 0
+    """Every row of the input before this number is written, or in the error file."""
+    errors: int = 0
+    """Bytes of the error file that tell of these rows."""
+    refused: int = 0
+    """Rows in the error file."""
+
+
 async def run(options: argparse.Namespace) -> int:
     """Returns the exit code."""
     _check(options)
@@ -42,10 +55,19 @@ async def run(options: argparse.Namespace) -> int:
             stack.callback(file.close)
         wanted = column_names(options.columns)
         sources = [open_source(file, names=None if wanted is None else list(wanted)) for file in files]
-        checkpoint = None
+        checkpoint, state = None, None
         if options.checkpoint is not None and not options.dry_run:
-            checkpoint = Checkpoint(options.checkpoint, options.table, wanted, [(file.name, file.size) for file in files])
-        state = checkpoint.state() if checkpoint is not None else None
+            identity = {
+                "table": options.table,
+                "columns": [f"{in_file}={name}" for in_file, name in (wanted or {}).items()],
+                "files": [file.name if file.size is None else f"{file.name}, {file.size} bytes" for file in files],
+            }
+            checkpoint = Checkpoint(options.checkpoint, "load", identity)
+            try:
+                saved = checkpoint.read()
+                state = None if saved is None else _State(**saved)
+            except (ValueError, TypeError) as error:
+                raise Problem(f"--checkpoint: {error}", Exit.MISTAKE) from None
         async with connected(options) as session:
             load = _Load(options, session, sources, wanted, checkpoint, state)
             return await load.run()
@@ -69,14 +91,14 @@ class _Load:
         sources: Sequence[Source],
         wanted: dict[str, str] | None,
         checkpoint: Checkpoint | None,
-        state: State | None,
+        state: _State | None,
     ) -> None:
         self._options = options
         self._session = session
         self._sources = sources
         self._wanted = wanted
         self._checkpoint = checkpoint
-        self._state = state or State(0, 0, 0)
+        self._state = state or _State()
         self._is_resumed = state is not None
         self._errors: ErrorFile | None = None
         self._shown = 0
@@ -188,7 +210,7 @@ class _Load:
 
     async def _dry_run(self, target: Target, feed: Feed) -> int:
         """Everything but the sending."""
-        await self._copy(target, feed, feed.schema.empty_table())
+        await self._copy(target, feed, pa.RecordBatchReader.from_batches(feed.schema, []))
 
         def read() -> None:
             with Progress("checked", quiet=self._options.quiet) as progress:
@@ -289,8 +311,8 @@ class _Load:
             self._errors.add(refusals)
         if self._checkpoint is not None:
             refused = self._state.refused + len(refusals)
-            self._state = State(settled, 0 if self._errors is None else self._errors.sync(), refused)
-            self._checkpoint.save(self._state)
+            self._state = _State(settled, 0 if self._errors is None else self._errors.sync(), refused)
+            self._checkpoint.save(asdict(self._state))
         return settled
 
     def _reason(self, feed: Feed, ended: BaseException) -> BaseException:

@@ -85,6 +85,8 @@ def _float_cells(array: Any) -> Any:
     if pa.types.is_float16(array.type):
         array = array.cast(pa.float32())
     cells = array.cast(pa.string())
+    # As a whole number it would be read without its sign.
+    cells = pc.if_else(pc.equal(cells, "-0"), "-0.0", cells)
     if pc.all(pc.is_finite(array), min_count=0).as_py():
         return cells
     for is_kind, text in (

@@ -37,9 +37,10 @@ async def pages_of(session: acsylla_like.Session, query: str, page_size: int, de
         if page.columns:
             table = await asyncio.to_thread(page.to_arrow, decimals=decimals)
             schema = pa.schema(table.schema)
-            batches = [pa.record_batch(batch) for batch in table.batches] or [pa.RecordBatch.from_pylist([], schema)]
-            for batch in batches:
-                yield batch
+            if not table.batches:  # made so, since lists of uuids cannot be made from Python's values
+                yield pa.RecordBatch.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)
+            for batch in table.batches:
+                yield pa.record_batch(batch)
 
 
 async def run(options: argparse.Namespace) -> int:
