@@ -140,7 +140,9 @@ class _Load:
             raise Problem("--create-table reads the beginning of CSV and JSON twice, which a pipe does not allow", Exit.MISTAKE)
         file = Input(first.file.name, first.file.form)
         try:
-            block = next(open_source(file, names=None if self._wanted is None else list(self._wanted)).blocks(0, 0), None)
+            source = open_source(file, names=None if self._wanted is None else list(self._wanted))
+            source.exactly = False
+            block = next(source.blocks(0, 0), None)
             if block is None or not len(block.rows):
                 raise Problem(f"--create-table: {file.name} has no row to tell the types", Exit.MISTAKE)
             return schema_of_objects(block.rows) if first.names is None else schema_of_cells(block.rows, first.file.form.null)

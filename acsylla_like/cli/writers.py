@@ -14,7 +14,7 @@ from acsylla_like.cli.text import cells_of, csv_lines, json_lines
 __all__ = ["Writer", "open_writer"]
 
 # Rows of text that are made at a time.
-_LINES = 5000
+_LINES = 1000
 # Bytes of rows that wait for their row group at most.
 _GROUP_BYTES = 64 << 20
 
