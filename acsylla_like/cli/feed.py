@@ -113,18 +113,16 @@ class Feed:
         """Values of text that were cut to milliseconds."""
         return sum(texts.truncated for texts in self._texts.values())
 
-    @property
-    def fraction(self) -> float | None:
-        """How much of the input has been read, by rows where their number is known, by bytes else."""
+    def fraction(self, settled: int) -> float | None:
+        """How much of the input its first `settled` rows are, by rows where their number is known, by bytes else."""
         totals = [source.total for source in self._sources]
         if None not in totals:
-            whole = sum(total or 0 for total in totals)
-            return self.position / whole if whole else 1.0
+            return _share(settled, sum(total or 0 for total in totals))
         sizes = [source.file.size for source in self._sources]
         if None in sizes:
             return None
-        whole = sum(size or 0 for size in sizes)
-        return sum(source.file.position for source in self._sources) / whole if whole else 1.0
+        read = _share(sum(source.file.position for source in self._sources), sum(size or 0 for size in sizes))
+        return read * _share(settled, self.position)
 
     def _schema_of(self, source: Source) -> Any:
         fields = []
@@ -295,6 +293,10 @@ class Feed:
             self._changed.notify_all()
         for source in self._sources:
             source.file.give_up()
+
+
+def _share(part: int, whole: int) -> float:
+    return min(1.0, part / whole) if whole else 1.0
 
 
 def _utf8(cells: Any, start: int, refused: dict[int, str]) -> Any:

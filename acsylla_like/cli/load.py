@@ -220,7 +220,7 @@ class _Load:
                     del batch
                     for refusal in feed.settle(1 << 62)[1]:
                         self._show(refusal)
-                    progress.show(Figures(feed.position, refused=feed.refused, fraction=feed.fraction))
+                    progress.show(Figures(feed.position, refused=feed.refused, fraction=feed.fraction(feed.position)))
                 for refusal in feed.rest():
                     self._show(refusal)
 
@@ -272,14 +272,14 @@ class _Load:
         with Progress("loaded", quiet=options.quiet) as progress:
 
             def tell(report: BulkReport) -> None:
-                self._settle(feed, report.settled)
+                settled = self._settle(feed, report.settled)
                 progress.show(
                     Figures(
                         report.rows,
                         refused=feed.refused,
                         in_flight=report.in_flight,
                         latency=report.latency.p99,
-                        fraction=feed.fraction,
+                        fraction=feed.fraction(settled),
                     )
                 )
 

@@ -226,6 +226,7 @@ def _password(username: str) -> str:
     password = os.environ.get("ACSYLLA_LIKE_PASSWORD")
     if password is None:
         try:
+            os.close(os.open("/dev/tty", os.O_RDWR))  # without a terminal getpass would read the data
             password = getpass.getpass(f"password of {username}: ")
         except (EOFError, OSError):
             raise Problem("there is nobody to ask for the password: set ACSYLLA_LIKE_PASSWORD", Exit.MISTAKE) from None

@@ -56,7 +56,10 @@ class ErrorFile:
         self._null = null
         self._kept = size
         self._file: BinaryIO | None = None
-        if size is None and self._path.exists() and self._path.stat().st_size:
+        there = self._path.stat().st_size if self._path.exists() else 0
+        if size is not None and there < size:
+            raise Problem(f"--errors {name}: it lacks rows that the checkpoint knows of", Exit.MISTAKE)
+        if size is None and there:
             raise Problem(f"--errors {name}: it is there already, and may hold rows of another load", Exit.MISTAKE)
 
     def add(self, refusals: Iterable[Refusal]) -> None:
@@ -80,7 +83,7 @@ class ErrorFile:
 
     def _opened(self) -> BinaryIO:
         if self._file is None:
-            self._file = self._path.open("r+b" if self._kept and self._path.exists() else "w+b")
+            self._file = self._path.open("r+b" if self._kept else "w+b")
             self._file.truncate(self._kept or 0)
             self._file.seek(0, os.SEEK_END)
             if self._is_csv and self._file.tell() == 0:

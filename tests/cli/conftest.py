@@ -31,8 +31,8 @@ class Cli:
             cwd=self.folder,
             env={**environment, **options.pop("environment", {})},
             stdin=options.pop("stdin", subprocess.PIPE),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdout=options.pop("stdout", subprocess.PIPE),
+            stderr=options.pop("stderr", subprocess.PIPE),
             **options,
         )
 

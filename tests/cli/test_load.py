@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -94,6 +95,7 @@ def started(cli: Any) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
 # ---- ends in the middle
 
 
+@pytest.mark.keeps_open("pyarrow keeps its threads")
 async def test_a_load_that_is_killed_goes_on_and_comes_out_equal(cli: Any, started: Any, table: acsylla_like.Session) -> None:
     """Rows that cannot be written are in it, too: in the error file once, however often the load is killed."""
     write_parquet(cli.folder / "rows.parquet", 0, ROWS)
@@ -360,6 +362,36 @@ async def test_a_checkpoint_of_another_load_is_refused(cli: Any, table: acsylla_
     assert set(await stored(table)) == {1}
 
 
+async def test_an_error_file_that_is_gone_is_missed(cli: Any, table: acsylla_like.Session) -> None:
+    write_csv(cli.folder / "rows.csv", [("x", "y", 1.0), row(2)])
+    command = ["load", "rows.csv", f"{table.keyspace}.loaded", "--checkpoint", "state", "--errors", "bad.csv"]
+    cli(*command, code=3)
+    cli(*command, code=3)
+    (cli.folder / "bad.csv").write_bytes((cli.folder / "bad.csv").read_bytes()[:-1])
+    assert "it lacks rows that the checkpoint knows of" in cli(*command, code=2).stderr
+
+
+@pytest.mark.parametrize("suffix", ["csv.gz", "jsonl.zst", "csv.bz2", "arrows", "parquet", "arrow.gz"])
+async def test_a_file_that_is_cut_short_is_not_taken_for_whole(cli: Any, table: acsylla_like.Session, suffix: str) -> None:
+    await table.copy_from("loaded", ({"id": n, "name": os.urandom(8).hex(), "score": n / 7} for n in range(3000)))
+    cli("unload", f"{table.keyspace}.loaded", f"rows.{suffix}")
+    whole = (cli.folder / f"rows.{suffix}").read_bytes()
+    (cli.folder / f"rows.{suffix}").write_bytes(whole[: len(whole) * 3 // 4])
+    process = cli.start("load", f"rows.{suffix}", f"{table.keyspace}.loaded")
+    errors = process.communicate()[1].decode()
+    assert process.returncode in (1, 2)
+    assert "Traceback" not in errors
+    assert len(errors.splitlines()) <= 2
+
+
+async def test_a_password_is_asked_for_and_never_taken_from_the_data(cli: Any, table: acsylla_like.Session) -> None:
+    process = cli.start("load", "-", "ks.t", "--format", "csv", "--username", "me", start_new_session=True)
+    _, errors = process.communicate(b"id\n1\n")
+    assert process.returncode == 2
+    assert errors.decode() == "acsylla-like: there is nobody to ask for the password: set ACSYLLA_LIKE_PASSWORD\n"
+    cli("query", "SELECT key FROM system.local", "--username", "me", environment={"ACSYLLA_LIKE_PASSWORD": "secret"})
+
+
 async def test_no_connection_is_an_exit_code_of_its_own(cli: Any, table: acsylla_like.Session) -> None:
     write_csv(cli.folder / "rows.csv", [row(1)])
     ran = cli("load", "rows.csv", "ks.t", port=1, code=4)
@@ -373,6 +405,22 @@ async def test_progress_is_told_in_plain_lines(cli: Any, table: acsylla_like.Ses
     assert told[0].startswith("loaded: ")
     assert " rows/s, 0 refused, " in told[0]
     assert told[-1].startswith("14,000 rows loaded into ")
+
+
+async def test_progress_is_shown_on_a_terminal(cli: Any, started: Any, table: acsylla_like.Session) -> None:
+    pytest.importorskip("rich")
+    write_parquet(cli.folder / "rows.parquet", 0, 6000)
+    terminal, end = os.openpty()
+    command = ["load", "rows.parquet", f"{table.keyspace}.loaded", "--max-rate", 2000]
+    started(*command, stderr=end, environment={"TERM": "xterm"})
+    os.close(end)
+    shown = b""
+    with contextlib.closing(os.fdopen(terminal, "rb", 0)) as screen, contextlib.suppress(OSError):  # at its end
+        while text := screen.read(4096):
+            shown += text
+    for part in (" rows/s", "0 refused", " in flight", "p99 ", " left", "%"):
+        assert part in shown.decode()
+    assert "6,000 rows loaded into" in shown.decode().rstrip().splitlines()[-1]
 
 
 async def test_without_pyarrow_one_line_says_so(cli: Any, table: acsylla_like.Session) -> None:

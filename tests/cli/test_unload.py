@@ -47,6 +47,7 @@ def ids(path: Path) -> set[int]:
         return {n for batch in file.iter_batches(columns=["id"], use_threads=False) for n in batch.column(0).to_pylist()}
 
 
+@pytest.mark.keeps_open("pyarrow keeps its threads")
 async def test_parquet_has_row_groups_of_the_size_that_was_asked_for(cli: Any, table: str) -> None:
     told = cli("unload", table, "out.parquet", "--row-group", 10_000).stderr
     assert "100,000 rows unloaded to out.parquet in " in told
