@@ -68,7 +68,8 @@ OnError = Literal["stop", "collect"] | Callable[[RowError], object]
 
 @dataclass(frozen=True)
 class Latency:
-    """Seconds within which so many of the rows were answered, retries included; up to 7 % too high."""
+    """Seconds within which so many of the rows were answered, retries included; up to 7 % too high. Of one row in eight: the clock
+    costs a twentieth of a row."""
 
     p50: float
     p95: float

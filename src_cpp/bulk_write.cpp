@@ -11,6 +11,7 @@ namespace {
 constexpr std::size_t least_window = 16;
 constexpr std::chrono::milliseconds crowded_pause{5}, failed_pause{50};
 constexpr unsigned most_doublings = 6;  // of a pause
+constexpr unsigned timed_one_in = 8;    // rows
 
 constexpr CassError library(unsigned code) { return 1u << 24 | code; }
 constexpr CassError server(unsigned code) { return 2u << 24 | code; }
@@ -82,8 +83,14 @@ BulkWrite::Slot* BulkWrite::take_slot() {
 
 void BulkWrite::submit(Slot* slot) {
   ++in_flight_;
-  slot->sent = last_sent_ = Clock::now();
-  if (slot->first_sent == Clock::time_point{}) slot->first_sent = slot->sent;
+  slot->is_timed = rows_until_timed_ == 0;
+  if (slot->is_timed) {
+    rows_until_timed_ = timed_one_in;
+    last_sent_ = Clock::now();
+  }
+  --rows_until_timed_;
+  slot->sent = last_sent_;
+  if (slot->first_sent == Clock::time_point{}) slot->first_sent = last_sent_;
   slot->future.reset(slot->batch != nullptr ? driver.cass_session_execute_batch(session_, slot->batch.get())
                                             : driver.cass_session_execute(session_, slot->statement.get()));
   driver.cass_future_set_callback(slot->future.get(), on_set, slot);
@@ -102,12 +109,11 @@ void BulkWrite::release(Slot* slot) {
 void BulkWrite::on_set(CassFuture*, void* data) noexcept {
   auto* const slot = static_cast<Slot*>(data);
   BulkWrite* const write = slot->write;
-  const Clock::time_point now = Clock::now();
+  if (slot->is_timed) slot->answered = Clock::now();
   bool is_last_orphan = false;
   {
     // Whoever waits is told under the lock: afterwards nothing here is touched, so that the sender may end.
     std::lock_guard<std::mutex> lock(write->mutex_);
-    slot->answered = now;
     slot->next = write->completed_;
     write->completed_ = slot;
     ++write->completed_count_;
@@ -126,6 +132,7 @@ void BulkWrite::on_set(CassFuture*, void* data) noexcept {
 }
 
 BulkWrite::Slot* BulkWrite::take_answers(std::size_t most) {
+  rows_until_timed_ = 0;  // there may have been a wait since the clock was looked at
   if (left_ == nullptr) {
     std::lock_guard<std::mutex> lock(mutex_);
     left_ = std::exchange(completed_, nullptr);
@@ -140,11 +147,12 @@ BulkWrite::Slot* BulkWrite::take_answers(std::size_t most) {
     --in_flight_;
     note_pace(code);
     if (code == CASS_OK) {
-      latencies_.add(slot->answered - slot->first_sent);
+      if (slot->is_timed) latencies_.add(slot->answered - slot->first_sent);
       written_ += static_cast<std::int64_t>(1 + slot->other_rows.size());
       release(slot);
     } else {
       slot->code = code;
+      if (!slot->is_timed) slot->answered = Clock::now();
       ++slot->tries;
       if (is_to_be_repeated(*slot)) {
         const bool is_crowded = code == overloaded || code == queue_full;

@@ -56,9 +56,10 @@ class BulkWrite {
     std::vector<std::int64_t> other_rows{};  ///< of a batch
     unsigned tries = 0;           ///< that have failed
     CassError code = 0;           ///< of the last try
+    bool is_timed = false;        ///< its latency is noted: that of some is enough, for the clock costs a twentieth of a row
     Clock::time_point first_sent{};
-    Clock::time_point sent{};  ///< for the last time
-    Clock::time_point answered{};
+    Clock::time_point sent{};      ///< for the last time, to within a few rows
+    Clock::time_point answered{};  ///< where it is timed, or has failed
     Clock::time_point due{};      ///< when to try again
   };
 
@@ -100,7 +101,7 @@ class BulkWrite {
   void interrupt();
 
   std::size_t in_flight() const noexcept { return in_flight_; }
-  /// When a row was last sent, in seconds of the monotonic clock.
+  /// When a row was last sent, in seconds of the monotonic clock; to within a few rows.
   double last_sent() const noexcept { return std::chrono::duration<double>(last_sent_.time_since_epoch()).count(); }
   /// Rows in flight or between two tries.
   std::size_t unfinished() const noexcept { return in_flight_ + later_.size(); }
@@ -131,6 +132,7 @@ class BulkWrite {
   std::size_t window_;
   std::size_t in_flight_ = 0;
   Clock::time_point last_sent_{};
+  unsigned rows_until_timed_ = 0;
   std::size_t answers_since_change_ = 0;   // of window_
   std::size_t sent_before_decrease_ = 0;  // of window_, and not answered
   std::int64_t written_ = 0;
