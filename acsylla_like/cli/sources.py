@@ -280,15 +280,16 @@ class _Json(Source):
             self.rows = number - first
 
     def _read(self, raw: bytes, number: int, block: Block, numbers: list[int]) -> None:
-        text = raw.decode("utf-8", "surrogateescape").strip("\r\n")
+        text = None
         try:
-            raw.decode()
+            text = raw.decode().strip("\r\n")
             value = load_json(text, exactly=self.exactly)
             if not isinstance(value, dict):
                 raise ValueError("an object is expected")
         except (ValueError, RecursionError) as error:
-            reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else f"it is no JSON object: {error}"
-            block.unread.append(Refusal(number, None, reason, raw=text))
+            reason = "it is not UTF-8" if text is None else f"it is no JSON object: {error}"
+            line = raw.decode("utf-8", "surrogateescape").strip("\r\n")
+            block.unread.append(Refusal(number, None, reason, raw=line))
             return
         block.rows.append(value)
         block.lines.append(text)

@@ -164,15 +164,30 @@ def json_list(array: Any) -> list[str]:
     if pa.types.is_struct(kind):
         return _json_of_structs(array)
     if pa.types.is_nested(kind):
-        items = iter(json_list(array.flatten()))
-        valid = array.is_valid().to_pylist()
-        lengths = pc.list_value_length(array).to_pylist()
-        return [
-            "[" + ", ".join(next(items) for _ in range(length)) + "]" if is_valid else "null"
-            for length, is_valid in zip(lengths, valid, strict=True)
-        ]
+        return _json_of_lists(array)
     texts: list[str] = json_texts(array).to_pylist()
     return texts
+
+
+def _json_of_lists(array: Any) -> list[str]:
+    # Not by flatten(), which fails where uuids are within and lists are null.
+    size = len(array)
+    if pa.types.is_fixed_size_list(array.type):
+        width = array.type.list_size
+        starts = [(array.offset + i) * width for i in range(size)]
+        ends = [start + width for start in starts]
+    elif hasattr(array, "sizes"):  # a view
+        starts = array.offsets.to_pylist()[:size]
+        ends = [start + length for start, length in zip(starts, array.sizes.to_pylist(), strict=True)]
+    else:
+        offsets = array.offsets.to_pylist()
+        starts, ends = offsets[:-1], offsets[1:]
+    first, last = min(starts, default=0), max(ends, default=0)
+    items = json_list(array.values[first:last])
+    return [
+        "[" + ", ".join(items[start - first : end - first]) + "]" if is_valid else "null"
+        for start, end, is_valid in zip(starts, ends, array.is_valid().to_pylist(), strict=True)
+    ]
 
 
 def _json_of_maps(array: Any) -> list[str]:
@@ -278,6 +293,8 @@ _SIMPLE: dict[str, Any] = {
     "duration": pa.month_day_nano_interval(),
 }
 _TEXT_KINDS = ("ascii", "text", "varchar")
+_NESTED = ("list", "set", "vector", "map", "tuple", "udt")
+_JSON_NUMBERS = ("tinyint", "smallint", "int", "bigint")
 # The types whose text `copy_from` reads by itself.
 _READ_AS_TEXT = (*_TEXT_KINDS, "uuid", "timeuuid", "inet", "decimal", "varint")
 
@@ -313,7 +330,11 @@ class Number(str):
 
 def load_json(line: str, *, exactly: bool) -> Any:
     """The value of a JSON text, with numbers as Number where they are not whole and wanted exactly."""
-    return json.loads(line, parse_float=Number) if exactly else json.loads(line)
+    return _EXACT.decode(line) if exactly else _PLAIN.decode(line)
+
+
+# Made once: json.loads makes one for each call that asks for Number.
+_EXACT, _PLAIN = json.JSONDecoder(parse_float=Number), json.JSONDecoder()
 
 
 class Texts:
@@ -354,13 +375,16 @@ class Texts:
 
     def of_json(self, values: Sequence[Any]) -> tuple[Any, dict[int, str]]:
         """JSON values as `load_json` gives them; likewise."""
-        if self._kind in ("tinyint", "smallint", "int", "bigint", "boolean") or (
-            self._kind in _TEXT_KINDS and Number not in map(type, values)
-        ):
-            try:
+        kinds = set(map(type, values)) - {type(None)}
+        try:
+            if (self._kind in _JSON_NUMBERS and kinds <= {int}) or (self._kind == "boolean" and kinds <= {bool}):
                 return pa.array(values, self.arrow_type), {}
-            except (pa.ArrowException, TypeError, ValueError, OverflowError):
-                pass
+            if self._kind not in _NESTED and kinds <= {str}:
+                return self.of_cells(pa.array(values, pa.string()))
+            if self._kind in ("float", "double") and kinds <= {int, float, Number}:
+                return self.of_cells(pa.array([None if value is None else str(value) for value in values], pa.string()))
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):
+            pass  # one by one it is seen which
         refused: dict[int, str] = {}
         return self._one_by_one(values, self._of_json, 0, refused), refused
 
@@ -375,7 +399,7 @@ class Texts:
         return pa.array(converted, self.arrow_type)
 
     def _of_cell(self, text: str) -> Any:
-        if self._kind in ("list", "set", "vector", "map", "tuple", "udt"):
+        if self._kind in _NESTED:
             return self._of_json(load_json(text, exactly=True))
         return self._scalar(text, self._kind)
 

@@ -149,6 +149,8 @@ async def test_refused_rows_are_written_down_once_however_often_it_is_killed(
         wait_for(lambda fraction=fraction: checkpoint.exists() and settled(checkpoint) >= fraction * count, process)  # type: ignore[misc]
         process.kill()
         process.wait()
+        with (cli.folder / "bad.jsonl").open("a") as file:  # as if it had been killed before it noted this
+            file.write('{"id": 1, "_error_row": 1, "_error_')
     assert 0.7 * count <= settled(checkpoint) < count
     assert f"{len(bad):,} refused, in bad.jsonl" in cli(*command, code=3).stderr
     lines = [json.loads(line) for line in (cli.folder / "bad.jsonl").read_text().splitlines()]

@@ -145,3 +145,18 @@ def test_parts_of_a_millisecond_are_cut_and_counted_when_asked() -> None:
     assert refused == {}
     assert array.cast(pa.int64()).to_pylist() == [-1, 1]
     assert texts.truncated == 1
+
+
+LISTS = [
+    pa.array([[1, 2], None, [], [3]]),
+    pa.array([[1, 2], None, [], [3]], pa.large_list(pa.int64())),
+    pa.array([[1, 2], None, [3, 4], [5, 6]], pa.list_(pa.int64(), 2)),
+    *([pa.array([[1, 2], None, [], [3]], pa.list_view(pa.int64()))] if hasattr(pa, "list_view") else []),
+]
+
+
+@pytest.mark.parametrize("array", LISTS, ids=lambda array: str(array.type))
+def test_lists_of_every_kind_and_their_slices_have_their_items(array: Any) -> None:
+    for start in range(5):
+        for end in range(start, 5):
+            assert [json.loads(text) for text in json_texts(array[start:end]).to_pylist()] == array[start:end].to_pylist()
