@@ -21,8 +21,8 @@ from acsylla_like.cli.text import json_texts, load_json
 
 __all__ = ["Block", "Source", "open_source"]
 
-# Bytes of CSV, lines of JSON, and rows of Parquet that are read at a time. A line of CSV has to fit.
-_CSV_BLOCK = 4 << 20
+# Bytes of CSV and Parquet, lines of JSON, and rows of Arrow data at most that are read at a time. A line of CSV has to fit.
+_BYTES = 4 << 20
 _JSON_LINES = 10_000
 _ARROW_ROWS = 16_384
 _MARK = b"\xef\xbb\xbf"
@@ -113,10 +113,12 @@ class _Arrow(Source):
 class _Parquet(_Arrow):
     def __init__(self, file: Input) -> None:
         super().__init__(file)
-        self._file = pa.parquet.ParquetFile(file.seekable())
+        self._file = pa.parquet.ParquetFile(file.seekable(), pre_buffer=False)  # else all row groups are in memory in the end
         self.schema = self._file.schema_arrow
         self.names = tuple(self.schema.names)
-        self.total = self._file.metadata.num_rows
+        self.total = total = self._file.metadata.num_rows
+        size = sum(self._file.metadata.row_group(i).total_byte_size for i in range(self._file.num_row_groups))
+        self._rows_at_a_time = max(1, min(_ARROW_ROWS, total * _BYTES // max(1, size)))
 
     def batches(self, skip: int) -> Iterator[tuple[int, Any]]:
         before = 0
@@ -126,7 +128,7 @@ class _Parquet(_Arrow):
             before += sizes[groups[0]]
             groups = groups[1:]
         self.rows = before
-        for batch in self._file.iter_batches(_ARROW_ROWS, row_groups=list(groups)) if groups else ():
+        for batch in self._file.iter_batches(self._rows_at_a_time, row_groups=list(groups)) if groups else ():
             if before + batch.num_rows > skip:
                 yield before, batch
             before += batch.num_rows
@@ -183,7 +185,7 @@ class _Csv(Source):
         return pa.csv.open_csv(
             pa.PythonFile(self._stream, mode="r"),
             # In one thread, so that lines that cannot be read have a number.
-            read_options=pa.csv.ReadOptions(use_threads=False, block_size=_CSV_BLOCK, column_names=list(self.names)),
+            read_options=pa.csv.ReadOptions(use_threads=False, block_size=_BYTES, column_names=list(self.names)),
             parse_options=pa.csv.ParseOptions(
                 delimiter=self._form.delimiter,
                 newlines_in_values=True,

@@ -47,6 +47,28 @@ class Cli:
         assert process.returncode == code, (process.returncode, errors.decode())
         return subprocess.CompletedProcess(arguments, code, output, errors.decode())
 
+    def peak(self, command: str, *arguments: object) -> float:
+        """The memory that a command needs at most, in MB: of its own, without what its parent had when it was started."""
+        (self.folder / "measure").mkdir(exist_ok=True)
+        (self.folder / "measure" / "sitecustomize.py").write_text(_TELLS_ITS_PEAK)
+        paths = [str(self.folder / "measure"), str(Path(acsylla_like.__file__).parent.parent)]
+        self(command, *arguments, environment={"PYTHONPATH": os.pathsep.join(paths)})
+        return int((self.folder / "measure" / "peak").read_text()) / 1024
+
+
+_TELLS_ITS_PEAK = """
+import atexit, pathlib, re, resource, sys
+
+def tell():
+    if sys.platform == "linux":  # ru_maxrss begins with what the parent had
+        peak = re.search(r"VmHWM:\\s+(\\d+)", pathlib.Path("/proc/self/status").read_text())[1]
+    else:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    (pathlib.Path(__file__).parent / "peak").write_text(str(peak))
+
+atexit.register(tell)
+"""
+
 
 @pytest.fixture
 def cli(cassandra: Any, tmp_path: Path) -> Cli:

@@ -188,6 +188,30 @@ async def test_an_interrupt_ends_it_while_it_waits_for_the_standard_input(cli: A
     assert time.monotonic() - began < 8
 
 
+@pytest.mark.parametrize(("suffix", "most"), [("parquet", 150), ("csv", 250)])
+async def test_memory_does_not_grow_with_the_file(cli: Any, table: acsylla_like.Session, suffix: str, most: int) -> None:
+    """A file of 200 MB that cannot be compressed takes what the blocks and requests under way take, and what allocators keep: of
+    CSV that is the more, and reached in the first seconds. To keep the rows takes 400 MB."""
+    peaks = []
+    for count in (10, 100_000):
+        path = cli.folder / f"rows{count}.{suffix}"
+        kind = pa.schema([("id", pa.int64()), ("name", pa.string())])
+        with contextlib.ExitStack() as stack:
+            if suffix == "csv":
+                write = stack.enter_context(path.open("w")).write
+                write("id,name\n")
+            else:
+                writer = stack.enter_context(pyarrow.parquet.ParquetWriter(path, kind, compression="none", use_dictionary=False))
+            for start in range(0, count, 5000):
+                rows = [(n, os.urandom(1000).hex()) for n in range(start, min(count, start + 5000))]
+                if suffix == "csv":
+                    write("".join(f"{n},{name}\n" for n, name in rows))
+                else:
+                    writer.write_table(pa.table([list(column) for column in zip(*rows, strict=True)], schema=kind))
+        peaks.append(cli.peak("load", path.name, f"{table.keyspace}.loaded", "--quiet"))
+    assert peaks[1] < peaks[0] + most, peaks
+
+
 # ---- rows that cannot be written
 
 

@@ -95,20 +95,12 @@ async def test_a_reader_that_has_seen_enough_ends_it_quietly(cli: Any, table: st
 async def test_memory_does_not_grow_with_the_table(cli: Any, table: str, format: str) -> None:
     """The allocators of Arrow and of the driver have what they keep after some ten thousand rows. Of 70,000 rows more, which are
     70 MB and 140 MB as text, little is seen."""
-    small = peak(cli, f"SELECT * FROM {table} LIMIT {ROWS * 3 // 10}", f"small.{format}")
-    large = peak(cli, f"SELECT * FROM {table}", f"large.{format}")
+    options = ["--row-group", 5000, "--codec", "none"]
+    small = cli.peak("unload", f"SELECT * FROM {table} LIMIT {ROWS * 3 // 10}", f"small.{format}", *options)
+    large = cli.peak("unload", f"SELECT * FROM {table}", f"large.{format}", *options)
+
     assert (cli.folder / f"large.{format}").stat().st_size > ROWS * 1000
-    assert large < small + 50
-
-
-def peak(cli: Any, query: str, name: str) -> float:
-    """Of an unload, in MB."""
-    process = cli.start("unload", query, name, "--row-group", 5000, "--codec", "none")
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    output, errors = process.communicate()
-    assert process.returncode == 0, (output, errors)
-    return usage.ru_maxrss / 1024
+    assert large < small + 50, (small, large)
 
 
 @pytest.mark.parametrize(
