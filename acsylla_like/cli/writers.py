@@ -66,10 +66,11 @@ class _Ipc:
 
 
 class _Parquet:
-    """Parquet has no durations of months, days and nanoseconds: columns with these are text."""
+    """Parquet has no durations of months, days and nanoseconds, and pyarrow before 26 does not read nulls among lists of a fixed
+    size: columns with these are text."""
 
     def __init__(self, sink: Any, schema: Any, codec: str, row_group: int) -> None:
-        self._as_text = [_has_interval(field.type) for field in schema]
+        self._as_text = [_is_text_in_parquet(field.type) for field in schema]
         fields = [pa.field(field.name, pa.string()) if is_text else field for field, is_text in zip(schema, self._as_text, strict=True)]
         self._schema = pa.schema(fields)
         self._writer = pa.parquet.ParquetWriter(sink, self._schema, compression=codec)
@@ -100,11 +101,13 @@ class _Parquet:
         self._writer.close()
 
 
-def _has_interval(kind: Any) -> bool:
+def _is_text_in_parquet(kind: Any) -> bool:
     if isinstance(kind, pa.BaseExtensionType):
         return False
+    if pa.types.is_fixed_size_list(kind) and int(pa.__version__.partition(".")[0]) < 26:
+        return True
     if pa.types.is_nested(kind):
-        return any(_has_interval(kind.field(i).type) for i in range(kind.num_fields))
+        return any(_is_text_in_parquet(kind.field(i).type) for i in range(kind.num_fields))
     return bool(kind == pa.month_day_nano_interval())
 
 
