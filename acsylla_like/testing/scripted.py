@@ -6,32 +6,18 @@ import asyncio
 import contextlib
 import hashlib
 import inspect
-import threading
 import uuid
-import warnings
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from types import TracebackType
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
 
-from . import _network, cql
+from . import _network, _system_tables, cql
+from ._loop_thread import LoopThread
 from .cql import Answer, Columns, Request
 
 Handler = Callable[[Request], "Answer | Awaitable[Answer | None] | None"]
-_T = TypeVar("_T")
-
-_LOCAL: Columns = [
-    ("key", "text"), ("bootstrapped", "text"), ("broadcast_address", "inet"), ("cluster_name", "text"),
-    ("cql_version", "text"), ("data_center", "text"), ("host_id", "uuid"), ("listen_address", "inet"),
-    ("native_protocol_version", "text"), ("partitioner", "text"), ("rack", "text"), ("release_version", "text"),
-    ("rpc_address", "inet"), ("schema_version", "uuid"), ("tokens", "set<text>"),
-]  # fmt: skip
-_PEERS: Columns = [
-    ("peer", "inet"), ("data_center", "text"), ("host_id", "uuid"), ("preferred_ip", "inet"), ("rack", "text"),
-    ("release_version", "text"), ("rpc_address", "inet"), ("schema_version", "uuid"), ("tokens", "set<text>"),
-]  # fmt: skip
 
 
-class ScriptedServer:
+class ScriptedServer(LoopThread):
     """A CQL server of one node whose answers a test decides, on an address and port of its own.
 
     It speaks protocol 4, answers what a driver asks on connecting (STARTUP, OPTIONS, REGISTER, `system.local`,
@@ -62,6 +48,7 @@ class ScriptedServer:
         address: str | None = None,
         port: int | None = None,
     ) -> None:
+        super().__init__()
         self.handler = handler
         self.supported: dict[str, Sequence[str]] = {
             "CQL_VERSION": ["3.4.6"],
@@ -84,10 +71,7 @@ class ScriptedServer:
         self._writers: dict[int, asyncio.StreamWriter] = {}
         self._registered: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._server: asyncio.Server | None = None
-        self._thread: threading.Thread | None = None
-        self._changed = threading.Condition()  # guards nothing: wakes wait_for()
 
     def __repr__(self) -> str:
         return f"<ScriptedServer at {self.address}:{self.port}, {self.open_connections} connections>"
@@ -143,61 +127,10 @@ class ScriptedServer:
         for number in self._registered & self._writers.keys():
             self._writers[number].write(event.frame(-1))
 
-    def wait_for(self, condition: Callable[[ScriptedServer], bool], timeout: float = 10.0) -> None:
-        """Waits until `condition(server)`, looked at after each request and change of connections.
-
-        Raises TimeoutError after `timeout` seconds. Blocks: from a coroutine, use `asyncio.to_thread`.
-        """
-        with self._changed:
-            if not self._changed.wait_for(lambda: condition(self), timeout):
-                raise TimeoutError(f"the condition did not come true within {timeout:g} s")
-
     # Life ---------------------------------------------------------------------------------------------------------------
 
-    def start(self) -> ScriptedServer:
-        """Listens, in a thread of its own; returns when it does. Raises OSError when the address is taken."""
-        if self._thread is None:
-            self._loop = asyncio.new_event_loop()
-            self._thread = threading.Thread(target=self._loop.run_forever, name="ScriptedServer", daemon=True)
-            self._thread.start()
-            try:
-                self._run(self._open_listener())
-            except BaseException:
-                self.stop()
-                raise
-        return self
-
-    def stop(self) -> None:
-        """Closes every connection and ends the thread; the second call does nothing."""
-        if self._thread is None or self._loop is None:
-            return
-        self._run(self._end())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-        self._thread = self._loop = None
-
-    def __enter__(self) -> ScriptedServer:
-        return self.start()
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        self.stop()
-
-    async def __aenter__(self) -> ScriptedServer:
-        return self.start()  # milliseconds
-
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        self.stop()
-
-    def __del__(self) -> None:
-        if getattr(self, "_thread", None) is not None:
-            warnings.warn(f"unstopped {self!r}", ResourceWarning, source=self, stacklevel=2)
-
-    def _run(self, work: Coroutine[Any, Any, _T]) -> _T:
-        if self._loop is None:
-            work.close()
-            raise RuntimeError("this ScriptedServer is not started")
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+    async def _begin(self) -> None:
+        await self._open_listener()
 
     async def _open_listener(self) -> None:
         if self._server is None:
@@ -213,10 +146,6 @@ class ScriptedServer:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _note(self) -> None:
-        with self._changed:
-            self._changed.notify_all()
 
     # One connection -----------------------------------------------------------------------------------------------------
 
@@ -305,7 +234,7 @@ class ScriptedServer:
             return cql.rows([("keyspace_name", "text")], keyspace=keyspace, table=table)
         if keyspace != "system":
             return None
-        columns = {"local": _LOCAL, "peers": _PEERS}.get(table)
+        columns = {"local": _system_tables.LOCAL, "peers": _system_tables.PEERS}.get(table)
         if columns is None:
             return cql.error(cql.INVALID, f"unconfigured table {table}")
         data: list[list[Any]] = []
@@ -317,7 +246,7 @@ class ScriptedServer:
                     partitioner, "rack1", self.release_version, self.address, self.schema_version, ["0"],
                 ]
             )  # fmt: skip
-        chosen = _chosen(words, columns)
+        chosen = _system_tables.chosen(words, columns)
         picked = [[row[columns.index(column)] for column in chosen] for row in data]
         return cql.rows(chosen, picked, keyspace="system", table=table)
 
@@ -333,9 +262,3 @@ class ScriptedServer:
             message = f"Prepared query with ID {request.statement_id.hex()} not found"
             return cql.error(cql.UNPREPARED, message, statement_id=request.statement_id)
         return answer
-
-
-def _chosen(words: Sequence[str], columns: Columns) -> Columns:
-    """The columns between SELECT and FROM that exist, all of them for `*`."""
-    wanted = " ".join(words[1 : [word.upper() for word in words].index("FROM")]).replace(" ", "").lower()
-    return columns if wanted == "*" else [column for column in columns if column[0] in wanted.split(",")]
