@@ -410,6 +410,7 @@ class Request:
         consistency, serial_consistency, page_size, paging_state, timestamp: None where the client sent none.
         options: of STARTUP.
         batch: of BATCH, each statement's text and parameters.
+        batch_ids: of BATCH, each statement's id, b"" for one that is not prepared.
         batch_type: 0 logged, 1 unlogged, 2 counter.
         tracing: whether the client asked for tracing.
         payload: the client's custom payload.
@@ -430,6 +431,7 @@ class Request:
     timestamp: int | None = None
     options: dict[str, str] = field(default_factory=dict)
     batch: list[tuple[str, list[bytes | Unset | None]]] = field(default_factory=list)
+    batch_ids: list[bytes] = field(default_factory=list)
     batch_type: int | None = None
     tracing: bool = False
     payload: dict[str, bytes | None] = field(default_factory=dict)
@@ -459,7 +461,9 @@ def read_request(connection: int, stream: int, flags: int, opcode: int, body: by
         request.batch_type = reader.take(1)[0]
         for _ in range(reader.short()):
             is_prepared = reader.take(1)[0]
-            text = texts.get(reader.take(reader.short()), "") if is_prepared else reader.take(reader.int()).decode()
+            statement_id = reader.take(reader.short()) if is_prepared else b""
+            text = texts.get(statement_id, "") if is_prepared else reader.take(reader.int()).decode()
+            request.batch_ids.append(statement_id)
             request.batch.append((text, [reader.value() for _ in range(reader.short())]))
         request.consistency = reader.short()
         options = reader.take(1)[0]
