@@ -67,6 +67,7 @@ cdef extern from "driver_types.hpp" nogil:
         const char* function
         const char message[1024]
     ctypedef void (*CassFutureCallback)(CassFuture* future, void* data) noexcept
+    ctypedef void (*CassHostListenerCallback)(uint32_t event, CassInet address, void* data) noexcept
     ctypedef void (*CassLogCallback)(const CassLogMessage* message, void* data) noexcept
 
 include "_native/driver_table.pxi"
@@ -196,11 +197,17 @@ cdef extern from "callbacks.hpp" namespace "acsylla_like" nogil:
     void forget_inherited_log_lines()
 
 cdef extern from "session_owner.hpp" namespace "acsylla_like" nogil:
+    cppclass CurrentSession:
+        pass
     cppclass SessionOwner:
         cbool create()
         CassSession* get()
         void set_connecting(CassFuture* connecting)
-        void set_closing(CassFuture* closing)
+        CassFuture* close()
+        CassFuture* transition()
+        cbool wait_for_transition(uint64_t microseconds)
+        const shared_ptr[CurrentSession]& current()
+        void exchange(SessionOwner& other)
         cbool was_connected()
         cbool is_of_this_process()
         void reset()
@@ -208,6 +215,28 @@ cdef extern from "session_owner.hpp" namespace "acsylla_like" nogil:
     cbool wait_until_freed(unsigned milliseconds)
     unsigned sessions_being_freed()
     unsigned fork_generation()
+
+cdef extern from "session_watch.hpp" namespace "acsylla_like" nogil:
+    enum class SessionEventKind(int):
+        host_up
+        host_down
+        host_added
+        host_removed
+        ports_low
+        ports_gone
+    struct SessionEvent:
+        uint64_t session
+        SessionEventKind kind
+        CassInet address
+    struct PortSupply:
+        uint64_t connections
+        unsigned tries
+        unsigned base_delay
+        unsigned max_delay
+    CassError note_host_events(CassCluster* cluster, uint64_t session)
+    cbool wait_for_session_event(SessionEvent* event, int64_t milliseconds)
+    void interrupt_session_events()
+    void watch_ports(uint64_t number, CassSession* session, const PortSupply& supply) except +
 
 cdef extern from "row_walk.hpp" namespace "acsylla_like" nogil:
     void allow_row_walk(cbool allowed)
@@ -291,7 +320,7 @@ cdef extern from "bulk_write.hpp" namespace "acsylla_like" nogil:
         unsigned tries
         CassError code
     cppclass BulkWrite:
-        BulkWrite(CassSession* session, const BulkOptions& options) except +
+        BulkWrite(shared_ptr[CurrentSession] session, const BulkOptions& options) except +
         cbool has_room()
         BulkSlot* take_slot()
         void submit(BulkSlot* slot)
@@ -348,7 +377,7 @@ cdef extern from "arrow_load.hpp" namespace "acsylla_like" nogil:
         int64_t rows, failed, retries, truncated, in_flight, settled
         vector[double] latencies
     cppclass CArrowLoad "acsylla_like::ArrowLoad":
-        CArrowLoad(CArrowArrayStream* stream, CassSession* session, const CassPrepared* prepared, LoadOptions options) except +
+        CArrowLoad(CArrowArrayStream* stream, shared_ptr[CurrentSession] session, const CassPrepared* prepared, LoadOptions options) except +
         string prepare(const CArrowSchema& schema, vector[LoadColumn] columns) except +
         void read()
         void send()
@@ -649,6 +678,11 @@ cdef class Cluster:
     cdef readonly int port
     cdef object __weakref__
 
+cdef class Replacement:
+    cdef SessionOwner owner             # the driver's new session, later the one that it replaced
+    cdef Session session
+    cdef int require_made(self) except -1
+
 cdef class Session:
     cdef SessionOwner owner
     cdef readonly Cluster cluster
@@ -667,13 +701,14 @@ cdef class Session:
     cdef double schema_version_seen_at
     cdef uint64_t schema_changes        # made by this session
     cdef uint64_t prepares              # texts prepared by this session
-    cdef uint64_t number                # unlike that of any other session of the process
+    cdef readonly uint64_t number       # unlike that of any other session of the process
     cdef object opened_at
     cdef object __weakref__
     cdef double effective_timeout(self, Options options) noexcept
     cdef int require_open(self, bint is_step=*) except -1
     cdef int require_made(self) except -1
     cdef CassFuture* connect(self) except NULL
+    cdef CassFuture* connect_owner(self, SessionOwner* owner, Cluster cluster) except NULL
     cdef CassFuture* close_driver(self) except NULL
     cdef object schema_version(self)
     cdef Request failed_request(self, object query, object error)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, TypedDict
 
-from acsylla_like import _native, errors
+from acsylla_like import _native, errors, shard_watch
+from acsylla_like.local_ports import default_ranges
 from acsylla_like.session import Connecting, Session
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ class ClusterOptions(TypedDict, total=False):
     `page_size`: rows that are fetched at a time behind the scenes (5,000). `num_threads_io`: the driver's I/O threads (1).
     `request_timeout`: 12 s, math.inf for none. `connect_timeout`: for each connection, 5 s. `local_dc`: prefer its nodes, and
     use no others. `coalesce_delay`: how long the driver gathers requests before it writes them (0.0002 s).
+    `shard_aware_port`: whether connections to ScyllaDB choose their shard by their source port, True or a range (first, end) of local
+    ports; where that does not work, and by default, connections are opened until each shard has one.
     """
 
     port: int
@@ -47,6 +50,7 @@ class ClusterOptions(TypedDict, total=False):
     server_side_timestamps: bool
     application_name: str | None
     application_version: str | None
+    shard_aware_port: bool | tuple[int, int]
 
 
 class ConnectOptions(ClusterOptions, total=False):
@@ -66,6 +70,20 @@ _REQUEST_DEFAULTS = ("timeout", "idempotent", "tracing", "execution_profile", "c
 class Cluster(_native.Cluster):
     """A cluster to open sessions to; made by `create_cluster`."""
 
+    def __init__(self, contact_points: str | Iterable[str], **options: Unpack[ClusterOptions]) -> None:
+        native = {name: value for name, value in options.items() if name != "shard_aware_port"}
+        super().__init__(contact_points, **native)  # type: ignore[arg-type]
+        self._options = options
+        #: Where the local ports of shard-aware connections are taken from, ranges (first, end); empty for none.
+        self.local_ports = _port_ranges(options.get("shard_aware_port", False))
+        self.num_threads_io = options.get("num_threads_io", 1)
+        self.core_connections = options.get("core_connections_per_host") or 1
+        self.connect_timeout = options.get("connect_timeout", 5.0)
+
+    def _twin(self) -> Cluster:
+        """Another with the same options."""
+        return Cluster(self.contact_points, **self._options)
+
     async def create_session(self, *, keyspace: str | None = None, **defaults: Unpack[RequestOptions]) -> Session:
         """Opens a session; the defaults hold for each of its requests.
 
@@ -73,8 +91,10 @@ class Cluster(_native.Cluster):
         gives the attempt up without waiting for it.
         """
         session = Session(self, keyspace=keyspace, options=_native.Options(**defaults) if defaults else None)
+        shard_watch.registered(session, self)
         try:
             await session._connect_request()
+            shard_watch.opened(session)
         except errors.ClientError as error:
             session._release()
             error.args = (f"{error.args[0]}: {', '.join(self.contact_points)}, port {self.port}",)
@@ -83,6 +103,18 @@ class Cluster(_native.Cluster):
             session._release()
             raise
         return session
+
+
+def _port_ranges(shard_aware_port: bool | tuple[int, int]) -> list[tuple[int, int]]:
+    if isinstance(shard_aware_port, bool):
+        return default_ranges() if shard_aware_port else []
+    is_pair = isinstance(shard_aware_port, tuple) and len(shard_aware_port) == 2
+    if not is_pair or not all(type(port) is int for port in shard_aware_port):
+        raise TypeError(f"shard_aware_port must be a bool or a range (first, end) of local ports, not {shard_aware_port!r}")
+    first, end = shard_aware_port
+    if not 1024 <= first < end <= 65536:
+        raise ValueError(f"shard_aware_port must be a range within 1024 to 65536, not {shard_aware_port!r}")
+    return [shard_aware_port]
 
 
 def create_cluster(contact_points: str | Iterable[str], **options: Unpack[ClusterOptions]) -> Cluster:

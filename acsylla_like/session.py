@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, 
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from acsylla_like import _native, errors, select_star
+from acsylla_like import _native, errors, select_star, shard_watch
 from acsylla_like.arrow import Decoders, fetch_table
 from acsylla_like.arrow_load import Load, end_loads
 from acsylla_like.bulk import write_rows
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from acsylla_like.cluster import Cluster
     from acsylla_like.concurrent import ConcurrentItem
     from acsylla_like.policies import Consistency
+    from acsylla_like.shard_watch import HostShards
     from acsylla_like.statement import RequestOptions
 
 __all__ = ["Connecting", "Session"]
@@ -580,6 +581,13 @@ class Session(_native.Session):
 
     # ---- closing ----
 
+    def shards(self) -> dict[str, HostShards]:
+        """How it reaches the shards of each host, by address: what the node says, the mode and the reason for it.
+
+        Empty until the nodes have been asked, a moment after connecting.
+        """
+        return shard_watch.shards_of(self)
+
     async def close(self) -> None:
         """Closes the session when the requests in flight are answered, with all their pages; may be called again."""
         await self._finish(math.inf)
@@ -625,6 +633,7 @@ class Session(_native.Session):
         finally:
             self._release()
             self._decoders.close()
+            shard_watch.closed(self)
 
 
 def _check_ints(**values: tuple[int | None, int, int]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 import struct
 from collections.abc import Mapping, Sequence
@@ -122,6 +123,9 @@ async def _ask(address: str, port: int, context: ssl.SSLContext | None, local_po
     except asyncio.IncompleteReadError:
         raise ConnectionResetError(f"{address}:{port} closed the connection instead of answering OPTIONS") from None
     finally:
+        if local_port is not None:
+            # Closed by a reset, so that the port is free again at once.
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         writer.transport.abort()
         with contextlib.suppress(OSError):
             await writer.wait_closed()

@@ -28,8 +28,8 @@ BulkOptions bulk_options(const LoadOptions& options) {
 
 }  // namespace
 
-ArrowLoad::ArrowLoad(ArrowArrayStream* stream, CassSession* session, const CassPrepared* prepared, LoadOptions options)
-    : prepared_(prepared), options_(std::move(options)), write_(new BulkWrite(session, bulk_options(options_))), stream_(*stream) {
+ArrowLoad::ArrowLoad(ArrowArrayStream* stream, std::shared_ptr<CurrentSession> session, const CassPrepared* prepared, LoadOptions options)
+    : prepared_(prepared), options_(std::move(options)), write_(new BulkWrite(std::move(session), bulk_options(options_))), stream_(*stream) {
   stream->release = nullptr;  // moved
   reading_.truncate = options_.truncate;
 }

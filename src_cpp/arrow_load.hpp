@@ -67,7 +67,7 @@ struct LoadCounters {
 class ArrowLoad {
  public:
   /// Takes the stream over, whatever happens later; `session` and `prepared` are borrowed while send() runs.
-  ArrowLoad(ArrowArrayStream* stream, CassSession* session, const CassPrepared* prepared, LoadOptions options);
+  ArrowLoad(ArrowArrayStream* stream, std::shared_ptr<CurrentSession> session, const CassPrepared* prepared, LoadOptions options);
   ~ArrowLoad();
   ArrowLoad(const ArrowLoad&) = delete;
   ArrowLoad& operator=(const ArrowLoad&) = delete;

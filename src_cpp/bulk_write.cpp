@@ -62,8 +62,8 @@ double Latencies::quantile(double share) const noexcept {
 
 // ---- the sender's
 
-BulkWrite::BulkWrite(CassSession* session, const BulkOptions& options)
-    : session_(session), options_(options), slots_(options.concurrency), window_(options.concurrency) {
+BulkWrite::BulkWrite(std::shared_ptr<CurrentSession> session, const BulkOptions& options)
+    : session_(std::move(session)), options_(options), slots_(options.concurrency), window_(options.concurrency) {
   free_.reserve(slots_.size());
   later_.reserve(slots_.size());
   for (Slot& slot : slots_) {
@@ -91,8 +91,12 @@ void BulkWrite::submit(Slot* slot) {
   --rows_until_timed_;
   slot->sent = last_sent_;
   if (slot->first_sent == Clock::time_point{}) slot->first_sent = last_sent_;
-  slot->future.reset(slot->batch != nullptr ? driver.cass_session_execute_batch(session_, slot->batch.get())
-                                            : driver.cass_session_execute(session_, slot->statement.get()));
+  {
+    std::lock_guard<std::mutex> lock(session_->mutex);
+    CassSession* const session = session_->session;
+    slot->future.reset(slot->batch != nullptr ? driver.cass_session_execute_batch(session, slot->batch.get())
+                                              : driver.cass_session_execute(session, slot->statement.get()));
+  }
   driver.cass_future_set_callback(slot->future.get(), on_set, slot);
 }
 

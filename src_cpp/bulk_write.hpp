@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "callbacks.hpp"
+#include "session_owner.hpp"
 #include "handles.hpp"
 
 namespace acsylla_like {
@@ -63,8 +64,8 @@ class BulkWrite {
     Clock::time_point due{};      ///< when to try again
   };
 
-  /// `session` is borrowed while rows are sent.
-  BulkWrite(CassSession* session, const BulkOptions& options);
+  /// The session in `session` is borrowed while rows are sent.
+  BulkWrite(std::shared_ptr<CurrentSession> session, const BulkOptions& options);
   BulkWrite(const BulkWrite&) = delete;
   BulkWrite& operator=(const BulkWrite&) = delete;
 
@@ -122,7 +123,7 @@ class BulkWrite {
   void note_pace(CassError code) noexcept;
   void push_ticket() noexcept;
 
-  CassSession* const session_;
+  const std::shared_ptr<CurrentSession> session_;
   const BulkOptions options_;
   std::vector<Slot> slots_;
   std::vector<Slot*> free_{};

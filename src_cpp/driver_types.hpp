@@ -79,6 +79,7 @@ struct CassLogMessage {
 };
 
 using CassFutureCallback = void (*)(CassFuture* future, void* data);
+using CassHostListenerCallback = void (*)(std::uint32_t event, CassInet address, void* data);
 using CassLogCallback = void (*)(const CassLogMessage* message, void* data);
 
 }  // extern "C"

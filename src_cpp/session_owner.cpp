@@ -10,6 +10,9 @@
 #include <new>
 #include <system_error>
 #include <thread>
+#include <utility>
+
+#include "session_watch.hpp"
 
 namespace acsylla_like {
 
@@ -75,6 +78,8 @@ bool SessionOwner::create() {
   if (session_ != nullptr) return false;
   session_ = driver.cass_session_new();
   if (session_ == nullptr) return false;
+  current_ = std::make_shared<CurrentSession>();
+  current_->session = session_;
   fork_generation_ = fork_generation();
   Registry& all = registry();
   std::lock_guard<std::mutex> lock(all.mutex);
@@ -84,7 +89,27 @@ bool SessionOwner::create() {
   return true;
 }
 
+bool SessionOwner::wait_for_transition(std::uint64_t microseconds) const noexcept {
+  return driver.cass_future_wait_timed(transition_.get(), microseconds) != 0;
+}
+
 bool SessionOwner::is_of_this_process() const noexcept { return fork_generation_ == fork_generation(); }
+
+void SessionOwner::exchange(SessionOwner& other) noexcept {
+  Registry& all = registry();
+  std::lock_guard<std::mutex> lock(all.mutex);
+  std::lock_guard<std::mutex> current(current_->mutex);
+  std::swap(session_, other.session_);
+  std::swap(transition_, other.transition_);
+  current_->session = session_;
+}
+
+CassFuture* SessionOwner::close() noexcept {
+  FutureHandle closing = unwatch_ports(session_);  // which may have begun it
+  if (closing == nullptr) closing.reset(driver.cass_session_close(session_));
+  transition_ = std::move(closing);
+  return transition_.get();
+}
 
 void SessionOwner::reset() noexcept {
   if (session_ == nullptr) return;
@@ -94,6 +119,8 @@ void SessionOwner::reset() noexcept {
     (void)transition_.release();  // a copy of the parent's: left alone
     return;
   }
+  FutureHandle closing = unwatch_ports(session);
+  if (closing != nullptr) transition_ = std::move(closing);
   Registry& all = registry();
   std::lock_guard<std::mutex> lock(all.mutex);
   if (previous_ != nullptr) previous_->following_ = following_;

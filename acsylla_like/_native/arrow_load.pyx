@@ -97,7 +97,7 @@ cdef class ArrowLoad:
             column.is_partition_key = is_partition_key
             column.data_type = self.version.data_types[<size_t>index]
             columns.push_back(column)
-        self.load.reset(new CArrowLoad(&data.stream, session.owner.get(), self.version.handle.get(), chosen))
+        self.load.reset(new CArrowLoad(&data.stream, session.owner.current(), self.version.handle.get(), chosen))
         problem = self.load.get().prepare(data.schema, columns)
         if not problem.empty():
             raise TypeError(problem.decode("utf-8", "replace"))

@@ -60,7 +60,7 @@ cdef class BulkWriter(TicketHolder):
         self.again = []
         self.failures = []
         self.fork_generation = fork_generation()
-        self.write.reset(new BulkWrite(session.owner.get(), chosen))
+        self.write.reset(new BulkWrite(session.owner.current(), chosen))
 
     def __dealloc__(self):
         if self.fork_generation != fork_generation():

@@ -160,6 +160,8 @@ cdef extern from "driver.hpp" namespace "acsylla_like" nogil:
         void (*cass_cluster_set_connection_idle_timeout)(CassCluster* cluster, unsigned seconds) noexcept
         void (*cass_cluster_set_retry_policy)(CassCluster* cluster, CassRetryPolicy* policy) noexcept
         void (*cass_cluster_set_timestamp_gen)(CassCluster* cluster, CassTimestampGen* generator) noexcept
+        CassError (*cass_cluster_set_host_listener_callback)(CassCluster* cluster, CassHostListenerCallback callback, void* data) noexcept
+        CassError (*cass_cluster_set_local_port_range)(CassCluster* cluster, int lowest, int end) noexcept
         void (*cass_cluster_set_application_name_n)(CassCluster* cluster, const char* name, size_t length) noexcept
         void (*cass_cluster_set_application_version_n)(CassCluster* cluster, const char* version, size_t length) noexcept
         CassRetryPolicy* (*cass_retry_policy_fallthrough_new)() noexcept

@@ -354,24 +354,27 @@ cdef class Session:
         return new_request(self, CONNECT, None, _NO_OPTIONS)
 
     cdef CassFuture* connect(self) except NULL:
-        cdef CassFuture* future
-        cdef bytes keyspace
         self.require_made()
         if self.owner.get() == NULL or self.owner.was_connected():
             raise _errors.SessionClosed("a session connects once")
+        return self.connect_owner(&self.owner, self.cluster)
+
+    cdef CassFuture* connect_owner(self, SessionOwner* owner, Cluster cluster) except NULL:
+        cdef CassFuture* future
+        cdef bytes keyspace
+        if driver.cass_cluster_set_host_listener_callback != NULL:
+            check(note_host_events(cluster.handle.get(), self.number), "host listener")
         if self.keyspace is None:
-            future = driver.cass_session_connect(self.owner.get(), self.cluster.handle.get())
+            future = driver.cass_session_connect(owner.get(), cluster.handle.get())
         else:
             keyspace = quoted_keyspace(self.keyspace)
             future = driver.cass_session_connect_keyspace_n(
-                self.owner.get(), self.cluster.handle.get(), <const char*>keyspace, len(keyspace))
-        self.owner.set_connecting(future)
+                owner.get(), cluster.handle.get(), <const char*>keyspace, len(keyspace))
+        owner.set_connecting(future)
         return future
 
     cdef CassFuture* close_driver(self) except NULL:
-        cdef CassFuture* future = driver.cass_session_close(self.owner.get())
-        self.owner.set_closing(future)
-        return future
+        return self.owner.close()
 
     def _begin_finishing(self):
         """Takes no more requests; returns those of the running loop that have more to send."""

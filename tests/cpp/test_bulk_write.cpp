@@ -136,7 +136,7 @@ BulkWriteHandle make(std::size_t concurrency, unsigned retries = 0, bool gives_b
   options.retries = retries;
   options.gives_back = gives_back;
   options.may_repeat = may_repeat;
-  return BulkWriteHandle(new BulkWrite(nullptr, options));
+  return BulkWriteHandle(new BulkWrite(std::make_shared<CurrentSession>(), options));
 }
 
 void send(BulkWrite& write, std::int64_t row) {

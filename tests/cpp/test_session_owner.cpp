@@ -163,7 +163,10 @@ CASE(a_session_that_closes_is_freed_after_its_close_has_ended) {
     FakeConnecting* const connecting = start_connecting(owner);
     decide(connecting);
     reinterpret_cast<FakeSession*>(owner.get())->connecting = closing;
-    owner.set_closing(as_driver(closing));
+    driver.cass_session_close = [](CassSession* session) {
+      return as_driver(reinterpret_cast<FakeSession*>(session)->connecting);
+    };
+    CHECK(owner.close() == as_driver(closing));
     delete connecting;
   }  // does not wait
   CHECK(!wait_until_freed(50));
@@ -171,6 +174,27 @@ CASE(a_session_that_closes_is_freed_after_its_close_has_ended) {
   decide(closing);
   CHECK(wait_until_freed(10000));
   CHECK(freed() == 1 && fake->futures_freed == 2 && !fake->freed_while_connecting);
+}
+
+CASE(a_session_that_replaces_another_serves_those_who_send_and_the_other_is_freed) {
+  auto driver_of_test = use_fake_driver();
+  SessionOwner owner;
+  CHECK(owner.create());
+  const std::shared_ptr<CurrentSession> sender = owner.current();
+  CassSession* const first = owner.get();
+  CHECK(sender->session == first);
+  {
+    SessionOwner fresh;
+    CHECK(fresh.create());
+    CassSession* const second = fresh.get();
+    owner.exchange(fresh);
+    CHECK(owner.get() == second && fresh.get() == first && sender->session == second);
+  }
+  CHECK(wait_until_freed(10000));
+  CHECK(freed() == 1);
+  owner.reset();
+  CHECK(wait_until_freed(10000));
+  CHECK(freed() == 2);
 }
 
 CASE(a_connect_that_hangs_does_not_hold_the_others_up) {

@@ -1,0 +1,420 @@
+"""Looks after sessions to ScyllaDB: whether they reach each shard, by which port, and whether a node still shards as it did.
+
+The driver learns a node's sharding once and never again, and its shard-aware connections have no way back: a blocked port, a NAT or
+a lack of local ports stop it, the last by ending the process (design facts of the 2.16.2 fork). So a thread of ours asks the
+nodes themselves, and has a fresh session of the driver's take over where one is needed. Requests do not notice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import logging
+import math
+import os
+import threading
+import time
+import weakref
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from acsylla_like import _native, errors, sharding
+from acsylla_like.local_ports import LocalPorts, Window
+from acsylla_like.sharding import Sharding
+
+if TYPE_CHECKING:
+    from acsylla_like.cluster import Cluster
+    from acsylla_like.session import Session
+
+__all__ = ["HostShards", "closed", "opened", "registered", "shards_of"]
+
+logger = logging.getLogger("acsylla_like.shards")
+
+_ASK_TIMEOUT = 2.0  # seconds
+_ASK_AGAIN = 1.0
+_MOST_ASKS = 5  # of a node that is up for the driver and does not answer us
+_COVER_TIMEOUT = 3.0  # until a fresh driver session has its connections
+_RETRY, _RETRY_MOST = 15.0, 600.0  # until the shard-aware port is tried again, doubled each time
+_PROOFS = 3  # connections that must reach the shard of their port
+# The driver's reconnection policy unless it is told otherwise: exponential, from 2 s to 10 min, and never before that.
+_BASE_DELAY, _MAX_DELAY = 2.0, 600.0
+# How often each connection can be attempted with the ports of a window; the most that are there are taken.
+_TRIES = (8, 5, 3)
+
+
+@dataclass(frozen=True)
+class HostShards:
+    """How a session reaches the shards of a host.
+
+    Attributes:
+        sharding: what the node says of its shards; None for a node without (Apache Cassandra), or one that could not be asked.
+        mode: "advanced" when source ports choose the shard on the shard-aware port; "basic" when connections to the normal port are opened
+            until each shard has one; "none" without shards.
+        reason: why it is this mode.
+    """
+
+    sharding: Sharding | None
+    mode: str
+    reason: str
+
+
+@dataclass(eq=False)
+class _Guarded:
+    """What is known of one session."""
+
+    session: weakref.ref[Session]
+    cluster: Cluster
+    is_opened: bool = False
+    hosts: dict[str, HostShards] = field(default_factory=dict)
+    to_ask: dict[str, int] = field(default_factory=dict)  # address -> how often it did not answer
+    down: set[str] = field(default_factory=set)
+    renewal: str | None = None  # why a fresh driver session is needed
+    wants_port: bool = False  # whether the shard-aware port is to be tried, without that
+    window: Window | None = None
+    retry_at: float = math.inf  # when the shard-aware port is tried again
+    retry_after: float = _RETRY  # how long after it did not work
+    twin: _native.Cluster | None = None
+    work: asyncio.Task[None] | None = None
+
+    @property
+    def is_gone(self) -> bool:
+        session = self.session()
+        return session is None or (self.is_opened and not session.is_open)
+
+    def note(self, kind: str, address: str | None) -> None:
+        """Takes what the driver told."""
+        if address is None:
+            self.renewal = self.renewal or "its local ports are nearly used up"
+        elif kind == "host_removed":
+            self.hosts.pop(address, None)
+            self.to_ask.pop(address, None)
+            self.down.discard(address)
+        else:
+            self.to_ask[address] = 0
+            (self.down.add if kind == "host_down" else self.down.discard)(address)
+
+    @property
+    def has_work(self) -> bool:
+        """Whether there is something to do now."""
+        is_due = time.monotonic() >= self.retry_at
+        return self.is_opened and (bool(self.to_ask) or self.renewal is not None or self.wants_port or is_due)
+
+    async def settle(self) -> None:
+        """Asks and renews until nothing is left to do."""
+        while self.has_work and not self.is_gone:
+            if time.monotonic() >= self.retry_at:
+                self.retry_at, self.wants_port = math.inf, True
+            await self._ask()
+            is_settled = not self.to_ask
+            if self.renewal is not None or self.wants_port:
+                is_settled &= await self._renew()
+            if not is_settled:
+                await asyncio.sleep(_ASK_AGAIN)
+
+    async def _ask(self) -> None:
+        asked = list(self.to_ask)
+        answers = await asyncio.gather(
+            *(sharding.ask(address, self.cluster.port, timeout=_ASK_TIMEOUT) for address in asked), return_exceptions=True
+        )
+        is_first = not self.hosts
+        for address, answer in zip(asked, answers, strict=True):
+            if address not in self.to_ask:
+                continue
+            if isinstance(answer, BaseException):
+                if not isinstance(answer, (OSError, ValueError)):
+                    raise answer
+                self.to_ask[address] += 1
+                if self.to_ask[address] >= _MOST_ASKS and address not in self.down:
+                    del self.to_ask[address]
+                    self._set(address, None, "none", f"it does not answer: {answer}")
+                continue
+            del self.to_ask[address]
+            self._learn(address, answer)
+        if is_first and self.cluster.local_ports and any(host.sharding for host in self.hosts.values()):
+            self.wants_port = True
+
+    def _learn(self, address: str, answer: Sharding | None) -> None:
+        known = self.hosts.get(address)
+        if answer is None:
+            self._set(address, None, "none", "it has no shards")
+        elif known is None or known.sharding is None:
+            if self.cluster.local_ports:
+                self.hosts[address] = HostShards(answer, "basic", "the shard-aware port is being tried")
+            else:
+                self._set(address, answer, "basic", "the shard-aware port is not asked for")
+            if known is not None or self.window is not None:
+                self.renewal = f"{address} has shards now"
+        elif not answer.divides_like(known.sharding):
+            self.hosts[address] = HostShards(answer, known.mode, known.reason)
+            self.renewal = f"{address} has {answer.nr_shards} shards now, it had {known.sharding.nr_shards}"
+
+    def _set(self, address: str, found: Sharding | None, mode: str, reason: str) -> None:
+        before = self.hosts.get(address)
+        self.hosts[address] = HostShards(found, mode, reason)
+        if before is None or (before.mode, before.reason) != (mode, reason) or before.sharding != found:
+            level = logging.DEBUG if mode == "none" else logging.INFO
+            shards = "no shards" if found is None else f"{found.nr_shards} shards"
+            logger.log(level, "%s: %s, %s mode: %s", address, shards, mode, reason)
+
+    def give_back_ports(self) -> None:
+        """Its session is gone."""
+        if self.window is not None:
+            _ports.release(self.window)
+            self.window = None
+
+    # A fresh session of the driver's ---------------------------------------------------------------------------------
+
+    async def _renew(self) -> bool:
+        """Has a fresh driver session take over where one is needed; False when that did not work yet."""
+        reason = self.renewal
+        self.renewal, self.wants_port = None, False
+        session = self.session()
+        if session is None or not session.is_open:
+            return True
+        window, tries, reasons = await self._plan()
+        if reason is None and window is None:
+            self._set_modes("basic", reasons)  # as it is
+            return True
+        logger.info("a fresh driver session takes over: %s", reason or "the shard-aware port can be used")
+        replacement = _native.Replacement(session)
+        try:
+            self._connect(replacement, window)
+            ends = time.monotonic() + session.cluster.connect_timeout + _COVER_TIMEOUT
+            while not replacement.wait(0.0):
+                if time.monotonic() > ends:
+                    raise TimeoutError("it did not connect in time")
+                await asyncio.sleep(0.01)
+            expected = self._expected_connections()
+            if window is not None:
+                replacement.watch_ports(connections=expected, tries=tries, base_delay=_BASE_DELAY, max_delay=_MAX_DELAY)
+            ends = time.monotonic() + _COVER_TIMEOUT
+            while replacement.connections() < expected and time.monotonic() < ends:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            if not replacement.take_over():
+                raise errors.SessionClosed("the session was closed")
+        except (errors.Error, OSError) as error:
+            logger.debug("no fresh driver session: %s", error)
+            if window is not None:
+                _ports.release(window)
+            self.renewal = self.renewal or reason
+            self.wants_port = True
+            return False
+        before, self.window = self.window, window
+        if before is not None:
+            _ports.release(before)
+        self._set_modes("basic" if window is None else "advanced", reasons)
+        return True
+
+    def _connect(self, replacement: _native.Replacement, window: Window | None) -> None:
+        if window is None:
+            replacement.connect(self.cluster)
+            return
+        if self.twin is None:
+            self.twin = self.cluster._twin()  # a range of local ports cannot be taken back from a cluster's settings
+        replacement.connect(self.twin, (window.first, window.end))
+
+    def _set_modes(self, mode: str, reasons: Mapping[str, str]) -> None:
+        for address, host in list(self.hosts.items()):
+            if host.sharding is not None:
+                self._set(address, host.sharding, mode, reasons.get(address, host.reason))
+        self.retry_at = math.inf
+        if mode == "advanced":
+            self.retry_after = _RETRY
+        elif self.cluster.local_ports:
+            self.retry_at = time.monotonic() + self.retry_after
+            self.retry_after = min(2 * self.retry_after, _RETRY_MOST)
+
+    def _expected_connections(self) -> int:
+        """What the driver opens to the hosts that are up: to each shard at least one (ConnectionPool of the fork)."""
+        core = self.cluster.core_connections
+        up = [host for address, host in self.hosts.items() if address not in self.down]
+        per_host = [core if host.sharding is None else math.ceil(core / host.sharding.nr_shards) * host.sharding.nr_shards for host in up]
+        return sum(per_host) * self.cluster.num_threads_io
+
+    # The shard-aware port ------------------------------------------------------------------------------------------------
+
+    async def _plan(self) -> tuple[Window | None, int, dict[str, str]]:
+        """The ports to choose from, None for basic mode; how often each connection can be attempted with them; each host's reason."""
+        sharded = {address: host.sharding for address, host in self.hosts.items() if host.sharding is not None}
+        ranges = self.cluster.local_ports
+        if not ranges:
+            return None, 0, dict.fromkeys(sharded, "the shard-aware port is not asked for")
+        without = [address for address, found in sharded.items() if found.shard_aware_port is None]
+        if without or not sharded:
+            return None, 0, dict.fromkeys(sharded, f"{', '.join(without)} announces no shard-aware port")
+        window, tries = None, 0
+        for tries in _TRIES:
+            window = _ports.reserve(ranges, self._ports_for(list(sharded.values()), tries))
+            if window is not None:
+                break
+        if window is None:
+            named = ", ".join(f"{first} to {end - 1}" for first, end in ranges)
+            return None, 0, dict.fromkeys(sharded, f"too few local ports are free in {named}")
+        reachable = {address: found for address, found in sharded.items() if address not in self.down}
+        problems = dict(
+            zip(
+                reachable,
+                await asyncio.gather(*(_prove(address, found, window, i) for i, (address, found) in enumerate(reachable.items()))),
+                strict=True,
+            )
+        )
+        if not any(problems.values()):
+            return (
+                window,
+                tries,
+                {
+                    address: f"source ports {window.first} to {window.end - 1} choose the shard on port {found.shard_aware_port}"
+                    for address, found in sharded.items()
+                },
+            )
+        _ports.release(window)
+        first = next(f"{address}: {problem}" for address, problem in problems.items() if problem)
+        return None, 0, {address: problems.get(address) or first for address in sharded}
+
+    def _ports_for(self, nodes: Sequence[Sharding], tries: int) -> int:
+        """How many ports in a row let each connection be attempted `tries` times.
+
+        All hosts take from the same ports. Of those that lead to one shard of a node with n shards, a node with m takes at most one for
+        each of m / gcd(n, m) shards at a time.
+        """
+        core, threads = self.cluster.core_connections, self.cluster.num_threads_io
+        counts = [node.nr_shards for node in nodes]
+        return max(n * tries * threads * sum(m // math.gcd(n, m) * math.ceil(core / m) for m in counts) for n in set(counts))
+
+
+async def _prove(address: str, found: Sharding, window: Window, number: int) -> str | None:
+    """Connects to the shard-aware port from ports of the window's end; what is wrong, None when each reached its port's shard."""
+    port = found.shard_aware_port
+    assert port is not None
+    for i in range(_PROOFS):
+        local = window.end - 1 - (number * _PROOFS + i) % (window.end - window.first)
+        try:
+            answer = await sharding.ask(address, port, timeout=_ASK_TIMEOUT, local_port=local)
+        except (OSError, ValueError) as error:
+            return f"its shard-aware port {port} cannot be used: {error}"
+        if answer is None or answer.nr_shards != found.nr_shards:
+            return f"its shard-aware port {port} is another server's"
+        if answer.shard != local % found.nr_shards:
+            return f"source ports do not arrive (port {local} reached shard {answer.shard} of {found.nr_shards}): a NAT is between"
+    return None
+
+
+class _Watcher:
+    """The thread that serves every session of the process; there is one while there are sessions."""
+
+    def __init__(self) -> None:
+        self.guarded: dict[int, _Guarded] = {}  # by the session's number
+        self.lock = threading.Lock()  # guards `guarded` and `thread`
+        self.thread: threading.Thread | None = None
+        self.is_stopping = False
+
+    def add(self, number: int, guarded: _Guarded) -> None:
+        with self.lock:
+            self.guarded[number] = guarded
+
+    def wake(self) -> None:
+        with self.lock:
+            if self.thread is None and not self.is_stopping:
+                self.thread = threading.Thread(target=self._run, name="acsylla_like shards", daemon=True)
+                self.thread.start()
+        _native.interrupt_session_event()
+
+    def _run(self) -> None:
+        loop = asyncio.new_event_loop()
+        tasks: set[asyncio.Task[None]] = set()
+        try:
+            while not self.is_stopping and self._step(loop, tasks):
+                pass
+        finally:
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                loop.run_until_complete(asyncio.wait(tasks))
+            loop.close()
+
+    def _step(self, loop: asyncio.AbstractEventLoop, tasks: set[asyncio.Task[None]]) -> bool:
+        """Takes events and works a little; False when no session is left."""
+        with self.lock:
+            for number, guarded in list(self.guarded.items()):
+                if guarded.is_gone:
+                    if guarded.work is not None:
+                        guarded.work.cancel()
+                    del self.guarded[number]
+                    guarded.give_back_ports()
+            if not self.guarded and not tasks:
+                self.thread = None
+                return False
+            active = list(self.guarded.values())
+        until = min((guarded.retry_at for guarded in active), default=math.inf) - time.monotonic()
+        event = _native.next_session_event(0.0 if tasks else max(0.0, until))
+        while event is not None:
+            number, kind, address = event
+            if number in self.guarded:
+                self.guarded[number].note(kind, address)
+            event = _native.next_session_event(0.0)
+        for guarded in active:
+            if guarded.has_work and (guarded.work is None or guarded.work.done()):
+                guarded.work = loop.create_task(guarded.settle())
+                tasks.add(guarded.work)
+        if tasks:
+            done, _ = loop.run_until_complete(asyncio.wait(tasks, timeout=0.05, return_when=asyncio.FIRST_COMPLETED))
+            for task in done:
+                tasks.discard(task)
+                if not task.cancelled() and task.exception() is not None:
+                    logger.error("looking after the shards of a session failed", exc_info=task.exception())
+                    for guarded in active:
+                        guarded.is_opened &= guarded.work is not task  # rather than again and again
+        return True
+
+    def stop(self) -> None:
+        """At exit: a thread that comes back from the driver while the interpreter ends would crash it."""
+        self.is_stopping = True
+        _native.interrupt_session_event()
+        if self.thread is not None:
+            self.thread.join(_ASK_TIMEOUT)
+
+
+_ports = LocalPorts()
+_watcher = _Watcher()
+
+
+def _forget_parent() -> None:
+    global _ports, _watcher
+    _ports, _watcher = LocalPorts(), _Watcher()
+
+
+os.register_at_fork(after_in_child=_forget_parent)
+
+
+@atexit.register
+def _stop() -> None:
+    _watcher.stop()
+
+
+def registered(session: Session, cluster: Cluster) -> None:
+    """Collects what the driver tells of a session's hosts. Before it connects."""
+    _watcher.add(session.number, _Guarded(weakref.ref(session, _dropped), cluster))
+
+
+def opened(session: Session) -> None:
+    """Looks after it from now on."""
+    guarded = _watcher.guarded.get(session.number)
+    if guarded is not None:
+        guarded.is_opened = True
+        _watcher.wake()
+
+
+def closed(session: Session) -> None:
+    """It is closed."""
+    _native.interrupt_session_event()
+
+
+def _dropped(_: object) -> None:
+    _native.interrupt_session_event()
+
+
+def shards_of(session: Session) -> dict[str, HostShards]:
+    """What is known of the session's hosts, by address."""
+    guarded = _watcher.guarded.get(session.number)
+    return {} if guarded is None else dict(guarded.hosts)
