@@ -72,6 +72,18 @@ cdef extern from "driver_types.hpp" nogil:
 
 include "_native/driver_table.pxi"
 
+cdef extern from "error_codes.hpp" namespace "acsylla_like" nogil:
+    CassError LIB_UNEXPECTED_RESPONSE "acsylla_like::error_code::LIB_UNEXPECTED_RESPONSE"
+    CassError LIB_WRITE_ERROR "acsylla_like::error_code::LIB_WRITE_ERROR"
+    CassError LIB_NO_HOSTS_AVAILABLE "acsylla_like::error_code::LIB_NO_HOSTS_AVAILABLE"
+    CassError LIB_REQUEST_TIMED_OUT "acsylla_like::error_code::LIB_REQUEST_TIMED_OUT"
+    CassError LIB_EXECUTION_PROFILE_INVALID "acsylla_like::error_code::LIB_EXECUTION_PROFILE_INVALID"
+    CassError SERVER_UNPREPARED "acsylla_like::error_code::SERVER_UNPREPARED"
+    cbool was_refused(CassError code)
+    cbool is_transient(CassError code)
+    cbool tells_lost_connections()
+    cbool has_lost_connection(CassFuture* future, CassError code)
+
 cdef extern from "driver.hpp" namespace "acsylla_like" nogil:
     string load_driver(const string& path)
     const string& driver_path()
@@ -345,7 +357,6 @@ cdef extern from "bulk_write.hpp" namespace "acsylla_like" nogil:
         void reset(BulkWrite* write)
         BulkWrite* release()
     double seconds_in_flight(const BulkSlot& slot)
-    cbool was_refused(CassError code)
 
 cdef extern from "arrow_load.hpp" namespace "acsylla_like" nogil:
     cppclass LoadColumn:

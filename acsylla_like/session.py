@@ -628,7 +628,7 @@ class Session(_native.Session):
                 unfinished = self._begin_finishing()
             await self._close_request()
         except errors.ClientError as error:
-            if error.code != _UNABLE_TO_CLOSE:  # closed or being closed already: what was wanted
+            if error.code != errors.ErrorCode.LIB_UNABLE_TO_CLOSE:  # closed or being closed already: what was wanted
                 raise
         finally:
             self._release()
@@ -648,10 +648,6 @@ def _check_bulk(on_error: OnError, *, concurrency: int, retries: int, max_errors
     _check_ints(concurrency=(concurrency, 1, 32768), retries=(retries, 0, 1 << 20), max_errors=(max_errors, 0, 1 << 40))
     if max_rate is not None and not (type(max_rate) in (int, float) and 0 < max_rate < math.inf):
         raise ValueError(f"max_rate must be a positive number of rows per second, not {max_rate!r}")
-
-
-# CASS_ERROR_LIB_UNABLE_TO_CLOSE
-_UNABLE_TO_CLOSE = (1 << 24) | 23
 
 
 class _Deadline:

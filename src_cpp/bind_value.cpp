@@ -1,12 +1,13 @@
 #include "bind_value.hpp"
 
 #include "buffer.hpp"
+#include "error_codes.hpp"
 #include "handles.hpp"
 
 namespace acsylla_like {
 namespace {
 
-constexpr CassError invalid_data = 1u << 24 | 30;
+constexpr CassError invalid_data = error_code::LIB_INVALID_DATA;
 
 /// Which of the driver's functions set a value on a statement and on a user type: one algorithm serves both.
 template <class Target>

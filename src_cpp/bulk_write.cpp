@@ -13,28 +13,10 @@ constexpr std::chrono::milliseconds crowded_pause{5}, failed_pause{50};
 constexpr unsigned most_doublings = 6;  // of a pause
 constexpr unsigned timed_one_in = 8;    // rows
 
-constexpr CassError library(unsigned code) { return 1u << 24 | code; }
-constexpr CassError server(unsigned code) { return 2u << 24 | code; }
-constexpr CassError queue_full = library(7), write_error = library(9), no_hosts = library(10), timed_out = library(14);
-constexpr CassError server_error = server(0x0000), unavailable = server(0x1000), overloaded = server(0x1001),
-                    bootstrapping = server(0x1002), write_timeout = server(0x1100), write_failure = server(0x1500),
-                    unprepared = server(0x2500);
+constexpr CassError queue_full = error_code::LIB_REQUEST_QUEUE_FULL, no_hosts = error_code::LIB_NO_HOSTS_AVAILABLE,
+                    overloaded = error_code::SERVER_OVERLOADED;
 
 }  // namespace
-
-bool was_refused(CassError code) noexcept {
-  switch (code) {
-    case timed_out:
-    case write_error:
-    case server_error:
-    case overloaded:
-    case write_timeout:
-    case write_failure:
-      return false;
-    default:
-      return true;
-  }
-}
 
 // ---- latencies
 
@@ -177,23 +159,9 @@ bool BulkWrite::is_to_be_repeated(const Slot& slot) const noexcept {
   if (retries_are_off_) return false;
   if (slot.code == queue_full) return true;
   if (slot.tries > options_.retries) return false;
-  switch (slot.code) {
-    case no_hosts:
-      return !options_.gives_back;
-    case unavailable:
-    case bootstrapping:
-      return true;
-    case overloaded:
-      return options_.repeats_overloaded;
-    case timed_out:
-    case write_error:
-    case server_error:
-    case write_timeout:
-    case write_failure:
-      return options_.may_repeat;
-    default:
-      return false;
-  }
+  if (slot.code == no_hosts) return !options_.gives_back;
+  if (slot.code == overloaded) return options_.repeats_overloaded;
+  return is_transient(slot.code) && (was_refused(slot.code) || options_.may_repeat);
 }
 
 /// Additive increase, multiplicative decrease: once for all that was in flight when it was decreased.

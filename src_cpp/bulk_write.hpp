@@ -12,8 +12,9 @@
 #include <vector>
 
 #include "callbacks.hpp"
-#include "session_owner.hpp"
+#include "error_codes.hpp"
 #include "handles.hpp"
+#include "session_owner.hpp"
 
 namespace acsylla_like {
 
@@ -164,8 +165,5 @@ using BulkWriteHandle = std::unique_ptr<BulkWrite, ReleaseBulkWrite>;
 inline double seconds_in_flight(const BulkWrite::Slot& slot) noexcept {
   return std::chrono::duration<double>(slot.answered - slot.sent).count();
 }
-
-/// Whether it is certain that a row which failed with this code was not written.
-bool was_refused(CassError code) noexcept;
 
 }  // namespace acsylla_like

@@ -33,6 +33,26 @@ def test_a_driver_function_that_nothing_calls_is_told(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("CODE(SERVER, GONE, 0x3000, Gone, MAYBE, STAYS)", "there is no class Gone"),
+        ('CLASS(Never, (ServerError), (), "Never.")', "no code becomes a Never"),
+        ("CODE(SERVER, UNAVAILABLE_TOO, 0x3000, Unavailable, MAYBE, PASSES)", "the codes of Unavailable differ"),
+        ("CODE(SERVER, ODD, 0x3000, ServerError, PERHAPS, STAYS)", "1 lines are neither a CODE nor a CLASS"),
+        ('CLASS(Late, (ServerError), (), "Late.")\nCODE(SERVER, LATE, 0x3000, Late, MAYBE, STAYS)', "run generate.py"),
+    ],
+)
+def test_a_list_of_errors_that_does_not_fit_is_told(tmp_path: Path, line: str, complaint: str) -> None:
+    root = SCRIPTS.parent
+    write(tmp_path, "scripts/generate.py", (SCRIPTS / "generate_errors.py").read_text())
+    write(tmp_path, "src_cpp/error_codes.def", (root / "src_cpp/error_codes.def").read_text() + line + "\n")
+    write(tmp_path, "acsylla_like/errors.py", (root / "acsylla_like/errors.py").read_text())
+    told = subprocess.run([sys.executable, str(tmp_path / "scripts/generate.py"), "--check"], capture_output=True, text=True)
+    assert told.returncode == 1
+    assert complaint in told.stdout + told.stderr
+
+
 def write(root: Path, name: str, text: str) -> None:
     (root / name).parent.mkdir(parents=True, exist_ok=True)
     (root / name).write_text(text)

@@ -153,7 +153,7 @@ def test_every_class_is_public_and_of_one_tree():
         assert getattr(acsylla_like, name) is getattr(errors, name)
         assert name == "BindError" or issubclass(getattr(errors, name), errors.Error)
     for code, error_class in errors.CLASS_OF_CODE.items():
-        source = errors.ServerError if code >> 24 == 2 else errors.ClientError
+        source = {1: errors.ClientError, 2: errors.ServerError, 3: errors.TlsError}[code >> 24]
         assert issubclass(error_class, source), error_class
 
 

@@ -251,7 +251,7 @@ cdef class BulkWriter(TicketHolder):
             slot = self.failed
             self.failed = slot.next
             error = error_of_future(slot.future.get(), slot.code, self.prepared, self.is_idempotent)
-            error = lost_unless_late(error, seconds_in_flight(slot[0]), self.timeout)
+            error = lost_unless_late(error, slot.future.get(), seconds_in_flight(slot[0]), self.timeout)
             kept = self.kept[write.index_of(slot)]
             for row, values in ((<BulkGroup>kept).rows if type(kept) is BulkGroup else ((slot.row, kept),)):
                 self.failures.append((row, values, slot.tries, error))

@@ -25,21 +25,12 @@ cdef extern from *:
     """
     int acsylla_like_sockaddr_text(const sockaddr* address, char* text, int size) nogil
 
-cdef CassError _LIB_UNEXPECTED_RESPONSE = (1 << 24) | 6
-cdef CassError _LIB_NO_HOSTS_AVAILABLE = (1 << 24) | 10
-cdef CassError _LIB_REQUEST_TIMED_OUT = (1 << 24) | 14
-cdef CassError _LIB_EXECUTION_PROFILE_INVALID = (1 << 24) | 34
-cdef CassError _SERVER_UNPREPARED = (2 << 24) | 0x2500
-
 _CONSISTENCY_NAMES = {
     0: "ANY", 1: "ONE", 2: "TWO", 3: "THREE", 4: "QUORUM", 5: "ALL", 6: "LOCAL_QUORUM", 7: "EACH_QUORUM", 8: "SERIAL",
     9: "LOCAL_SERIAL", 10: "LOCAL_ONE",
 }
 # CassWriteType, in its order
 _WRITE_TYPES = (None, "SIMPLE", "BATCH", "UNLOGGED_BATCH", "COUNTER", "BATCH_LOG", "CAS", "VIEW", "CDC")
-# Server errors that carry counts of replicas, and those that carry a write type (native_protocol_v4.spec, section 9).
-_WITH_COUNTS = frozenset((_errors.Unavailable, _errors.ReadTimeout, _errors.WriteTimeout, _errors.ReadFailure,
-                          _errors.WriteFailure))
 
 
 class Coordinator(str):
@@ -103,7 +94,7 @@ cdef object error_of_future(CassFuture* future, CassError code, object query, bi
     cdef size_t length = 0
     driver.cass_future_error_message(future, &text, &length)
     message = text[:length].decode("utf-8", "replace") if length else driver.cass_error_desc(code).decode()
-    if code == _LIB_EXECUTION_PROFILE_INVALID:
+    if code == LIB_EXECUTION_PROFILE_INVALID:
         message = f"execution profile {message}"
     error_class = _errors.class_of_code(code)
     error = error_class(message)
@@ -111,51 +102,68 @@ cdef object error_of_future(CassFuture* future, CassError code, object query, bi
     error.query = _text_of_query(query)
     error.coordinator = coordinator_of(future)
     error.retryable = error_class.retryable or idempotent
+    if is_transient(code) and not error_class.transient:  # of a class that has codes of several kinds
+        error.transient = True
     cdef ErrorResultHandle result
     result.reset(driver.cass_future_get_error_result(future))
     if result.get() != NULL:
-        _read_error_result(error, error_class, result.get())
+        _read_error_result(error, result.get())
     return error
 
 
-cdef object lost_unless_late(object error, double elapsed, double timeout):
-    """`error`, or what it should be: the driver reports every request of a connection that broke as timed out."""
-    if error.code != _LIB_REQUEST_TIMED_OUT or elapsed >= timeout - max(0.005, 0.05 * timeout):
+cdef object lost_unless_late(object error, CassFuture* future, double elapsed, double timeout):
+    """`error`, or what it should be: the driver reports every request of a connection that broke as timed out, too. Of a library
+    that cannot tell, the clock must."""
+    if error.code != LIB_REQUEST_TIMED_OUT:
+        return error
+    if not (has_lost_connection(future, LIB_REQUEST_TIMED_OUT) if tells_lost_connections() else
+            elapsed < timeout - max(0.005, 0.05 * timeout)):
         return error
     lost = _errors.ConnectionLost("the connection was lost while the request was in flight")
     lost.__dict__.update(error.__dict__)
+    lost.code = LIB_WRITE_ERROR
     return lost
 
 
-cdef int _read_error_result(object error, object error_class, const CassErrorResult* result) except -1:
+cdef int _read_error_result(object error, const CassErrorResult* result) except -1:
+    for field in type(error).fields:
+        setattr(error, field, _read_field(field, result))
+    return 0
+
+
+cdef object _read_field(str field, const CassErrorResult* result):
     cdef const char* text = NULL
     cdef size_t length = 0
     cdef size_t i
-    if error_class in _WITH_COUNTS:
-        error.consistency = _CONSISTENCY_NAMES.get(driver.cass_error_result_consistency(result))
-        error.received = driver.cass_error_result_responses_received(result)
-        error.required = driver.cass_error_result_responses_required(result)
-    if error_class is _errors.ReadTimeout or error_class is _errors.ReadFailure:
-        error.data_present = driver.cass_error_result_data_present(result) != 0
-    if error_class is _errors.WriteTimeout or error_class is _errors.WriteFailure:
-        error.write_type = _WRITE_TYPES[driver.cass_error_result_write_type(result)]
-    if error_class is _errors.ReadFailure or error_class is _errors.WriteFailure:
-        error.failures = driver.cass_error_result_num_failures(result)
-    if error_class is _errors.AlreadyExists or error_class is _errors.FunctionFailure:
-        if driver.cass_error_result_keyspace(result, &text, &length) == CASS_OK:
-            error.keyspace = text[:length].decode("utf-8", "replace")
-    if error_class is _errors.AlreadyExists:
-        if driver.cass_error_result_table(result, &text, &length) == CASS_OK and length != 0:
-            error.table = text[:length].decode("utf-8", "replace")
-    if error_class is _errors.FunctionFailure:
-        if driver.cass_error_result_function(result, &text, &length) == CASS_OK:
-            error.function = text[:length].decode("utf-8", "replace")
+    cdef CassError code = CASS_OK
+    if field == "consistency":
+        return _CONSISTENCY_NAMES.get(driver.cass_error_result_consistency(result))
+    if field == "received":
+        return driver.cass_error_result_responses_received(result)
+    if field == "required":
+        return driver.cass_error_result_responses_required(result)
+    if field == "failures":
+        return driver.cass_error_result_num_failures(result)
+    if field == "data_present":
+        return driver.cass_error_result_data_present(result) != 0
+    if field == "write_type":
+        return _WRITE_TYPES[driver.cass_error_result_write_type(result)]
+    if field == "argument_types":
         types = []
         for i in range(driver.cass_error_num_arg_types(result)):
             if driver.cass_error_result_arg_type(result, i, &text, &length) == CASS_OK:
                 types.append(text[:length].decode("utf-8", "replace"))
-        error.argument_types = tuple(types)
-    return 0
+        return tuple(types)
+    if field == "keyspace":
+        code = driver.cass_error_result_keyspace(result, &text, &length)
+    elif field == "table":
+        code = driver.cass_error_result_table(result, &text, &length)
+    elif field == "function":
+        code = driver.cass_error_result_function(result, &text, &length)
+    else:
+        raise AssertionError(f"no error carries {field}")
+    # The table is empty where it is a keyspace that exists.
+    return text[:length].decode("utf-8", "replace") if code == CASS_OK and length != 0 else None
 
 
 cdef object _text_of_query(object query):

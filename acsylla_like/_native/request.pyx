@@ -333,11 +333,11 @@ cdef class Request(TicketHolder):
     cdef int on_error(self, CassError code) except -1:
         # Without an answer: a PREPARE has applied nothing.
         error = error_of_future(self.future.get(), code, self.query,
-                                self.idempotent or (self.kind == PREPARE and code == _LIB_REQUEST_TIMED_OUT))
+                                self.idempotent or (self.kind == PREPARE and code == LIB_REQUEST_TIMED_OUT))
         if self.version is not None:
             self.version.columns = None  # see columns_of
         if self.kind != CLOSE:
-            error = lost_unless_late(error, monotonic() - self.started, self.timeout)
+            error = lost_unless_late(error, self.future.get(), monotonic() - self.started, self.timeout)
         if self._can_recover(code):
             self.has_recovered = True
             return self.delegate_to(self.session._recover(
@@ -347,8 +347,8 @@ cdef class Request(TicketHolder):
     cdef bint _can_recover(self, CassError code) noexcept:
         """A prepared statement that a node no longer knows is prepared anew by the driver itself; where that fails it says
         only that no host is available (2.16.2, PrepareHostHandler)."""
-        if self.has_recovered or (code != _LIB_NO_HOSTS_AVAILABLE and code != _SERVER_UNPREPARED and
-                                  (code != _LIB_UNEXPECTED_RESPONSE or not self.has_moved)):
+        if self.has_recovered or (code != LIB_NO_HOSTS_AVAILABLE and code != SERVER_UNPREPARED and
+                                  (code != LIB_UNEXPECTED_RESPONSE or not self.has_moved)):
             return False
         return self.version is not None or self.kind == BATCH
 
