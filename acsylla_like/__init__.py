@@ -10,6 +10,7 @@ from acsylla_like.errors import __all__ as _errors
 from acsylla_like.paging import Stream
 from acsylla_like.policies import Consistency
 from acsylla_like.rows import Column, Result, Row
+from acsylla_like.security import Tls
 from acsylla_like.session import Session
 from acsylla_like.statement import (
     Batch,
@@ -53,6 +54,7 @@ __all__ = [
     "Stream",
     "Time",
     "Timestamp",
+    "Tls",
     "connect",
     "create_batch_counter",
     "create_batch_logged",

@@ -27,6 +27,7 @@ cdef extern from "driver_types.hpp" nogil:
     struct CassRow
     struct CassSchemaMeta
     struct CassSession
+    struct CassSsl
     struct CassStatement
     struct CassTimestampGen
     struct CassTuple
@@ -105,6 +106,7 @@ cdef extern from "handles.hpp" namespace "acsylla_like" nogil:
     ctypedef Handle[const CassPrepared] PreparedHandle "acsylla_like::PreparedHandle"
     ctypedef Handle[const CassResult] ResultHandle "acsylla_like::ResultHandle"
     ctypedef Handle[CassRetryPolicy] RetryPolicyHandle "acsylla_like::RetryPolicyHandle"
+    ctypedef Handle[CassSsl] SslHandle "acsylla_like::SslHandle"
     ctypedef Handle[CassStatement] StatementHandle "acsylla_like::StatementHandle"
     ctypedef Handle[CassTimestampGen] TimestampGenHandle "acsylla_like::TimestampGenHandle"
 
@@ -687,6 +689,7 @@ cdef class Cluster:
     cdef readonly object keyspace
     cdef readonly tuple contact_points
     cdef readonly int port
+    cdef readonly object tls              # a Tls, or None
     cdef object __weakref__
 
 cdef class Replacement:

@@ -8,6 +8,7 @@ from typing import Any, Final, Generic, Literal, NoReturn, Protocol, TypeAlias, 
 from typing_extensions import Unpack
 
 from acsylla_like.policies import Consistency
+from acsylla_like.security import Tls
 from acsylla_like.statement import RequestOptions
 
 # ---- the driver
@@ -390,7 +391,10 @@ class Cluster:
         server_side_timestamps: bool = False,
         application_name: str | None = None,
         application_version: str | None = None,
+        ssl: Tls | bool | None = None,
     ) -> None: ...
+    @property
+    def tls(self) -> Tls | None: ...
     @property
     def request_timeout(self) -> float: ...
     @property

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, TypedDict
 
 from acsylla_like import _native, errors, shard_watch
 from acsylla_like.local_ports import default_ranges
+from acsylla_like.security import likely_cause
 from acsylla_like.session import Connecting, Session
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from acsylla_like.policies import Consistency
+    from acsylla_like.security import Tls
     from acsylla_like.statement import RequestOptions
 
 __all__ = ["Cluster", "ClusterOptions", "ConnectOptions", "connect", "create_cluster"]
@@ -23,7 +25,8 @@ class ClusterOptions(TypedDict, total=False):
 
     `page_size`: rows that are fetched at a time behind the scenes (5,000). `num_threads_io`: the driver's I/O threads (1).
     `request_timeout`: 12 s, math.inf for none. `connect_timeout`: for each connection, 5 s. `local_dc`: prefer its nodes, and
-    use no others. `coalesce_delay`: how long the driver gathers requests before it writes them (0.0002 s).
+    use no others. `coalesce_delay`: how long the driver gathers requests before it writes them (0.0002 s). `ssl`: a `Tls`, or True
+    for one that trusts whom the system trusts.
     `shard_aware_port`: whether connections to ScyllaDB choose their shard by their source port, True or a range (first, end) of local
     ports; where that does not work, and by default, connections are opened until each shard has one.
     """
@@ -50,6 +53,7 @@ class ClusterOptions(TypedDict, total=False):
     server_side_timestamps: bool
     application_name: str | None
     application_version: str | None
+    ssl: Tls | bool | None
     shard_aware_port: bool | tuple[int, int]
 
 
@@ -87,22 +91,28 @@ class Cluster(_native.Cluster):
     async def create_session(self, *, keyspace: str | None = None, **defaults: Unpack[RequestOptions]) -> Session:
         """Opens a session; the defaults hold for each of its requests.
 
-        Raises UnableToConnect, NoHostsAvailable, AuthenticationError or InvalidQuery (an unknown keyspace). Cancelling it
-        gives the attempt up without waiting for it.
+        Raises UnableToConnect, NoHostsAvailable, TlsError, AuthenticationError or InvalidQuery (an unknown keyspace). Cancelling
+        it gives the attempt up without waiting for it.
         """
         session = Session(self, keyspace=keyspace, options=_native.Options(**defaults) if defaults else None)
         shard_watch.registered(session, self)
         try:
             await session._connect_request()
             shard_watch.opened(session)
-        except errors.ClientError as error:
+        except BaseException as error:
             session._release()
-            error.args = (f"{error.args[0]}: {', '.join(self.contact_points)}, port {self.port}",)
-            raise
-        except BaseException:
-            session._release()
+            if isinstance(error, errors.Error):
+                self._complete(error)
             raise
         return session
+
+    def _complete(self, error: errors.Error) -> None:
+        """Says where the attempt went and what is likely behind it, in the text of the error."""
+        text = f"{error.args[0]}"
+        if isinstance(error, (errors.ClientError, errors.TlsError, errors.AuthenticationError)):
+            text += f": {', '.join(self.contact_points)}, port {self.port}"
+        cause = likely_cause(error, self.tls)
+        error.args = (f"{text}; {cause}" if cause else text,)
 
 
 def _port_ranges(shard_aware_port: bool | tuple[int, int]) -> list[tuple[int, int]]:

@@ -28,6 +28,7 @@ using IteratorHandle = Handle<CassIterator, &DriverTable::cass_iterator_free>;
 using PreparedHandle = Handle<const CassPrepared, &DriverTable::cass_prepared_free>;
 using ResultHandle = Handle<const CassResult, &DriverTable::cass_result_free>;
 using RetryPolicyHandle = Handle<CassRetryPolicy, &DriverTable::cass_retry_policy_free>;
+using SslHandle = Handle<CassSsl, &DriverTable::cass_ssl_free>;
 using StatementHandle = Handle<CassStatement, &DriverTable::cass_statement_free>;
 using TimestampGenHandle = Handle<CassTimestampGen, &DriverTable::cass_timestamp_gen_free>;
 using TupleHandle = Handle<CassTuple, &DriverTable::cass_tuple_free>;

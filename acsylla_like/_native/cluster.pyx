@@ -8,7 +8,7 @@ cdef class Cluster:
                  request_timeout=12.0, num_threads_io=1, local_dc=None, page_size=5000, consistency=None,
                  serial_consistency=None, core_connections_per_host=None, queue_size_io=None, heartbeat_interval=None,
                  idle_timeout=None, tcp_nodelay=None, tcp_keepalive=None, token_aware_routing=None, coalesce_delay=None,
-                 server_side_timestamps=False, application_name=None, application_version=None):
+                 server_side_timestamps=False, application_name=None, application_version=None, ssl=None):
         _ensure_loaded()
         ensure_logging()
         self.contact_points = _contact_points(contact_points)
@@ -85,6 +85,7 @@ cdef class Cluster:
             require(<void*>driver.cass_cluster_set_application_version_n, "cass_cluster_set_application_version_n")
             text = _encoded(application_version, "application_version")
             driver.cass_cluster_set_application_version_n(cluster, <const char*>text, len(text))
+        self.tls = set_tls(cluster, ssl)
         self.handle.reset(handle.release())
 
     def __repr__(self):

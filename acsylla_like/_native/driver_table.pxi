@@ -169,6 +169,14 @@ cdef extern from "driver.hpp" namespace "acsylla_like" nogil:
         CassTimestampGen* (*cass_timestamp_gen_monotonic_new)() noexcept
         CassTimestampGen* (*cass_timestamp_gen_server_side_new)() noexcept
         void (*cass_timestamp_gen_free)(CassTimestampGen* generator) noexcept
+        CassSsl* (*cass_ssl_new)() noexcept
+        void (*cass_ssl_free)(CassSsl* ssl) noexcept
+        CassError (*cass_ssl_add_trusted_cert_n)(CassSsl* ssl, const char* certificate, size_t length) noexcept
+        void (*cass_ssl_set_verify_flags)(CassSsl* ssl, int flags) noexcept
+        CassError (*cass_ssl_set_cert_n)(CassSsl* ssl, const char* chain, size_t length) noexcept
+        CassError (*cass_ssl_set_private_key_n)(CassSsl* ssl, const char* key, size_t key_length, const char* password, size_t password_length) noexcept
+        void (*cass_cluster_set_ssl)(CassCluster* cluster, CassSsl* ssl) noexcept
+        CassError (*cass_cluster_set_use_hostname_resolution)(CassCluster* cluster, CassBool enabled) noexcept
         void (*cass_log_set_level)(CassLogLevel level) noexcept
         void (*cass_log_set_callback)(CassLogCallback callback, void* data) noexcept
         const sockaddr* (*node_sockaddr)(const CassNode* node, void* storage) noexcept

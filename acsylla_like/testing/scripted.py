@@ -8,6 +8,7 @@ import hashlib
 import inspect
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from ssl import SSLContext
 from typing import Any
 
 from . import _network, _system_tables, cql
@@ -37,6 +38,7 @@ class ScriptedServer(LoopThread):
         supported: further options announced to clients, such as `{"SCYLLA_NR_SHARDS": ["4"]}`.
         release_version: the Cassandra version it claims to be.
         address, port: where to listen; free ones by default.
+        ssl: the context of a server that speaks TLS.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class ScriptedServer(LoopThread):
         release_version: str = "4.1.0",
         address: str | None = None,
         port: int | None = None,
+        ssl: SSLContext | None = None,
     ) -> None:
         super().__init__()
         self.handler = handler
@@ -57,6 +60,7 @@ class ScriptedServer(LoopThread):
             **(supported or {}),
         }
         self.release_version = release_version
+        self.ssl = ssl
         self.address = address or _network.free_addresses(1)[0]
         self.port = port or _network.free_ports([self.address], 1)[0]
         #: Identity in `system.local`; change `schema_version` to make a client read the schema again.
@@ -134,7 +138,7 @@ class ScriptedServer(LoopThread):
 
     async def _open_listener(self) -> None:
         if self._server is None:
-            self._server = await asyncio.start_server(self._connected, self.address, self.port, backlog=1024)
+            self._server = await asyncio.start_server(self._connected, self.address, self.port, backlog=1024, ssl=self.ssl)
 
     async def _close_listener(self) -> None:
         if self._server is not None:
@@ -173,7 +177,7 @@ class ScriptedServer(LoopThread):
                 self.requests.append(request)
                 self._note()
                 self._keep(asyncio.ensure_future(self._serve(writer, request)))  # later requests need not wait for it
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, OSError):  # of TLS, too
             pass
         except asyncio.CancelledError:  # by stop(); asyncio 3.11 and earlier report a cancelled connection as an error
             pass
@@ -182,7 +186,7 @@ class ScriptedServer(LoopThread):
             self._registered.discard(number)
             writer.transport.abort()
             self._note()
-            with contextlib.suppress(ConnectionError):
+            with contextlib.suppress(OSError, asyncio.CancelledError):
                 await writer.wait_closed()
 
     def _keep(self, task: asyncio.Task[None] | None) -> None:
@@ -212,7 +216,7 @@ class ScriptedServer(LoopThread):
                 writer.close()  # after what was written
             else:
                 await writer.drain()
-        except ConnectionError:
+        except OSError:
             pass
 
     def _own_answer(self, request: Request) -> Answer | None:

@@ -1,0 +1,143 @@
+"""TLS and passwords on real servers: one that asks for a password, one for a client's certificate, and an expired one."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import socket
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from certificates import Authority, Certificate
+
+import acsylla_like
+from acsylla_like import Tls, errors
+from acsylla_like.testing import Cassandra
+
+_TIMEOUT = 5.0
+
+authority = Authority()
+stranger = Authority("a stranger")
+CLIENT = authority.issue()
+
+
+def on_every_address(server: Cassandra) -> dict[str, object]:
+    """Settings with which it answers on 127.0.0.1, whose host has a name everywhere."""
+    (address,) = server.contact_points
+    return {} if address == "127.0.0.1" else {"rpc_address": "0.0.0.0", "broadcast_rpc_address": address}
+
+
+def encrypted(folder: Path, node: Certificate, *, asks: Authority | None = None) -> dict[str, object]:
+    """The server's settings for TLS with this certificate."""
+    folder.mkdir()
+    (folder / "node.pem").write_text(node.key_pem() + node.pem)
+    (folder / "trusted.pem").write_text((asks or authority).pem)
+    return {
+        "client_encryption_options": {
+            "enabled": True,
+            "optional": False,
+            "require_client_auth": asks is not None,
+            "ssl_context_factory": {"class_name": "org.apache.cassandra.security.PEMBasedSslContextFactory"},
+            "keystore": str(folder / "node.pem"),
+            "truststore": str(folder / "trusted.pem"),
+        }
+    }
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cassandra]:
+    """TLS and passwords; on all addresses, with a certificate that names its own address and the host of 127.0.0.1."""
+    server = Cassandra(authentication=True)
+    (address,) = server.contact_points
+    node = authority.issue(addresses=[address], names=[socket.getnameinfo(("127.0.0.1", 0), 0)[0]])
+    server.yaml = encrypted(tmp_path_factory.mktemp("guarded") / "tls", node) | on_every_address(server)
+    with server:
+        yield server
+
+
+@contextlib.asynccontextmanager
+async def session_on(server: Cassandra, ssl: Tls | None, address: str | None = None, **options) -> AsyncIterator[acsylla_like.Session]:
+    if server.authentication and not options:
+        options = {"username": "cassandra", "password": "cassandra"}
+    points = address or server.contact_points
+    async with acsylla_like.connect(points, port=server.port, ssl=ssl, connect_timeout=_TIMEOUT, **options) as session:
+        yield session
+
+
+async def ask(server: Cassandra, ssl: Tls | None, address: str | None = None, **options) -> None:
+    async with session_on(server, ssl, address, **options) as session:
+        assert len(await session.execute("SELECT cluster_name FROM system.local")) == 1
+
+
+async def refused(server: Cassandra, ssl: Tls | None, address: str | None = None, **options) -> errors.Error:
+    """The error of connecting, which comes in time."""
+    began = time.monotonic()
+    with pytest.raises(errors.Error) as caught:
+        await ask(server, ssl, address, **options)
+    assert time.monotonic() - began < _TIMEOUT + 5
+    return caught.value
+
+
+# ---- TLS
+
+
+@pytest.mark.parametrize("verify", ["none", "certificate", "address"])
+async def test_encrypted_with_each_check_that_it_passes(guarded, verify):
+    await ask(guarded, Tls(trust=authority.pem, verify=verify))
+
+
+async def test_identity_by_name(guarded):
+    await ask(guarded, Tls(trust=authority.pem, verify="name"), "127.0.0.1")
+
+
+async def test_a_server_that_nobody_trusted_has_signed(guarded):
+    for verify in ("certificate", "address"):
+        error = await refused(guarded, Tls(trust=stranger.pem, verify=verify))
+        assert isinstance(error, errors.TlsError)
+        assert "signed by none of the authorities of trust" in str(error)
+
+
+async def test_a_plain_client_on_a_port_with_tls(guarded):
+    error = await refused(guarded, None)
+    assert "perhaps the server expects TLS on this port" in str(error)
+
+
+async def test_a_client_with_tls_on_a_plain_port(cassandra):
+    began = time.monotonic()
+    with pytest.raises(errors.Error) as caught:
+        await acsylla_like.connect(cassandra.contact_points, port=cassandra.port, ssl=Tls(verify="none"), connect_timeout=_TIMEOUT)
+    assert time.monotonic() - began < _TIMEOUT + 5
+    assert "the server speaks no TLS on this port" in str(caught.value)
+
+
+async def test_a_client_certificate_is_required_and_the_servers_own_is_checked(tmp_path):
+    node = authority.issue(addresses=["10.9.8.7"], names=["other.example"])
+    server = Cassandra()
+    server.yaml = encrypted(tmp_path / "tls", node, asks=authority) | on_every_address(server)
+    with server:
+        pieces = {"trust": authority.pem, "certificate": CLIENT.pem, "key": CLIENT.key_pem("geheim"), "key_password": b"geheim"}
+        await ask(server, Tls(**pieces, verify="certificate"))
+        error = await refused(server, Tls(**pieces, verify="address"))
+        assert isinstance(error, errors.TlsError)
+        assert "does not name the node's IP address" in str(error)
+        error = await refused(server, Tls(**pieces, verify="name"), "127.0.0.1")
+        assert isinstance(error, errors.TlsError)
+        assert "does not name the host that the resolver knows" in str(error)
+        error = await refused(server, Tls(trust=authority.pem, verify="certificate"))
+        assert "asks for a client's certificate, and none was given" in str(error)
+        other = stranger.issue()
+        error = await refused(server, Tls(trust=authority.pem, verify="certificate", certificate=other.pem, key=other.key_pem()))
+        assert "does not trust this client's certificate" in str(error)
+
+
+async def test_an_expired_certificate(tmp_path):
+    past = {"start": datetime.timedelta(days=-9), "end": datetime.timedelta(days=-1)}
+    server = Cassandra()
+    server.yaml = encrypted(tmp_path / "tls", authority.issue(addresses=server.contact_points, **past))
+    with server:
+        error = await refused(server, Tls(trust=authority.pem))
+        assert isinstance(error, errors.TlsError)
+        assert "certificate has expired" in str(error)
+        await ask(server, Tls(verify="none"))
