@@ -7,6 +7,18 @@ from acsylla_like.bulk import BulkReport, Latency, RowError
 from acsylla_like.cluster import Cluster, connect, create_cluster
 from acsylla_like.errors import *  # noqa: F403
 from acsylla_like.errors import __all__ as _errors
+from acsylla_like.metadata import (
+    AggregateMetadata,
+    ColumnMetadata,
+    FunctionMetadata,
+    IndexMetadata,
+    KeyspaceMetadata,
+    MaterializedViewMetadata,
+    Metadata,
+    TableMetadata,
+    TriggerMetadata,
+    UserTypeMetadata,
+)
 from acsylla_like.paging import Stream
 from acsylla_like.policies import Consistency
 from acsylla_like.rows import Column, Result, Row
@@ -27,6 +39,7 @@ from acsylla_like.types import UNSET, Date, Duration, FrozenMap, Time, Timestamp
 
 __all__ = [
     "UNSET",
+    "AggregateMetadata",
     "ArrowBatch",
     "ArrowSchema",
     "ArrowTable",
@@ -34,6 +47,7 @@ __all__ = [
     "BulkReport",
     "Cluster",
     "Column",
+    "ColumnMetadata",
     "Consistency",
     "Coordinator",
     "Date",
@@ -41,7 +55,12 @@ __all__ = [
     "DriverLoadError",
     "Duration",
     "FrozenMap",
+    "FunctionMetadata",
+    "IndexMetadata",
+    "KeyspaceMetadata",
     "Latency",
+    "MaterializedViewMetadata",
+    "Metadata",
     "Parameter",
     "PreparedStatement",
     "Result",
@@ -52,9 +71,12 @@ __all__ = [
     "Session",
     "Statement",
     "Stream",
+    "TableMetadata",
     "Time",
     "Timestamp",
     "Tls",
+    "TriggerMetadata",
+    "UserTypeMetadata",
     "connect",
     "create_batch_counter",
     "create_batch_logged",

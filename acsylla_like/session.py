@@ -15,6 +15,7 @@ from acsylla_like.arrow import Decoders, fetch_table
 from acsylla_like.arrow_load import Load, end_loads
 from acsylla_like.bulk import write_rows
 from acsylla_like.concurrent import in_order, with_indexes
+from acsylla_like.metadata import Metadata, read_metadata
 from acsylla_like.paging import Stream
 from acsylla_like.table_load import copy_from
 from acsylla_like.table_scan import Scan, ScanSplit
@@ -578,6 +579,19 @@ class Session(_native.Session):
             resume=resume,
             options=options,
         )
+
+    # ---- what it knows ----
+
+    async def metadata(self, keyspace: str | None = None, *, timeout: float | None = None) -> Metadata:
+        """The cluster's schema, or that of one keyspace, read from the server now, and the CQL that makes it anew.
+
+        `timeout` is in seconds for each of the dozen queries that this takes. A large schema is decoded on a thread.
+        Raises what `execute` raises.
+        """
+        if keyspace is not None and not isinstance(keyspace, str):
+            raise TypeError(f"keyspace must be a str, not {type(keyspace).__name__}")
+        self._require_open()
+        return await read_metadata(self, keyspace, timeout)
 
     # ---- closing ----
 
