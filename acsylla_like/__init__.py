@@ -7,6 +7,7 @@ from acsylla_like.bulk import BulkReport, Latency, RowError
 from acsylla_like.cluster import Cluster, connect, create_cluster
 from acsylla_like.errors import *  # noqa: F403
 from acsylla_like.errors import __all__ as _errors
+from acsylla_like.host_events import HostEvent
 from acsylla_like.metadata import (
     AggregateMetadata,
     ColumnMetadata,
@@ -20,7 +21,18 @@ from acsylla_like.metadata import (
     UserTypeMetadata,
 )
 from acsylla_like.paging import Stream
-from acsylla_like.policies import Consistency
+from acsylla_like.policies import (
+    Consistency,
+    ConstantReconnection,
+    DcAware,
+    ExecutionProfile,
+    ExponentialReconnection,
+    LatencyAware,
+    MonotonicTimestamps,
+    RackAware,
+    RoundRobin,
+    SpeculativeExecution,
+)
 from acsylla_like.rows import Column, Result, Row
 from acsylla_like.security import Tls
 from acsylla_like.session import Session
@@ -49,26 +61,36 @@ __all__ = [
     "Column",
     "ColumnMetadata",
     "Consistency",
+    "ConstantReconnection",
     "Coordinator",
     "Date",
+    "DcAware",
     "DriverInfo",
     "DriverLoadError",
     "Duration",
+    "ExecutionProfile",
+    "ExponentialReconnection",
     "FrozenMap",
     "FunctionMetadata",
+    "HostEvent",
     "IndexMetadata",
     "KeyspaceMetadata",
     "Latency",
+    "LatencyAware",
     "MaterializedViewMetadata",
     "Metadata",
+    "MonotonicTimestamps",
     "Parameter",
     "PreparedStatement",
+    "RackAware",
     "Result",
+    "RoundRobin",
     "Row",
     "RowError",
     "Scan",
     "ScanSplit",
     "Session",
+    "SpeculativeExecution",
     "Statement",
     "Stream",
     "TableMetadata",

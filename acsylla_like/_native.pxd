@@ -1,6 +1,6 @@
 # Fields of every native class and every C++ declaration, on one page.
 
-from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from cpython.object cimport PyObject
 from libcpp cimport bool as cbool
 from libcpp.memory cimport shared_ptr, unique_ptr
@@ -18,6 +18,7 @@ cdef extern from "driver_types.hpp" nogil:
     struct CassCustomPayload
     struct CassDataType
     struct CassErrorResult
+    struct CassExecProfile
     struct CassFuture
     struct CassIterator
     struct CassNode
@@ -41,6 +42,7 @@ cdef extern from "driver_types.hpp" nogil:
     ctypedef uint32_t CassBatchType
     ctypedef uint32_t CassLogLevel
     ctypedef uint32_t CassWriteType
+    ctypedef uint32_t CassHostListenerEvent
     CassError CASS_OK
     struct CassUuid:
         uint64_t time_and_version
@@ -60,6 +62,11 @@ cdef extern from "driver_types.hpp" nogil:
         CassRequestMetrics requests
         CassStatsMetrics stats
         CassErrorMetrics errors
+    struct CassSpeculativeExecutionMetrics:
+        uint64_t min, max, mean, stddev, median
+        uint64_t percentile_75th, percentile_95th, percentile_98th, percentile_99th, percentile_999th
+        uint64_t count
+        double percentage
     struct CassLogMessage:
         uint64_t time_ms
         CassLogLevel severity
@@ -68,8 +75,8 @@ cdef extern from "driver_types.hpp" nogil:
         const char* function
         const char message[1024]
     ctypedef void (*CassFutureCallback)(CassFuture* future, void* data) noexcept
-    ctypedef void (*CassHostListenerCallback)(uint32_t event, CassInet address, void* data) noexcept
     ctypedef void (*CassLogCallback)(const CassLogMessage* message, void* data) noexcept
+    ctypedef void (*CassHostListenerCallback)(CassHostListenerEvent event, CassInet address, void* data) noexcept
 
 include "_native/driver_table.pxi"
 
@@ -101,6 +108,7 @@ cdef extern from "handles.hpp" namespace "acsylla_like" nogil:
     ctypedef Handle[CassCluster] ClusterHandle "acsylla_like::ClusterHandle"
     ctypedef Handle[CassCustomPayload] CustomPayloadHandle "acsylla_like::CustomPayloadHandle"
     ctypedef Handle[const CassErrorResult] ErrorResultHandle "acsylla_like::ErrorResultHandle"
+    ctypedef Handle[CassExecProfile] ExecProfileHandle "acsylla_like::ExecProfileHandle"
     ctypedef Handle[CassFuture] FutureHandle "acsylla_like::FutureHandle"
     ctypedef Handle[CassIterator] IteratorHandle "acsylla_like::IteratorHandle"
     ctypedef Handle[const CassPrepared] PreparedHandle "acsylla_like::PreparedHandle"
@@ -690,6 +698,10 @@ cdef class Cluster:
     cdef readonly tuple contact_points
     cdef readonly int port
     cdef readonly object tls              # a Tls, or None
+    cdef readonly object listener         # told of the nodes, on listener_loop
+    cdef readonly object listener_loop    # a weak reference to the loop that opened a session last
+    cdef dict profile_timeouts            # profile's name as bytes -> seconds
+    cdef bint sees_schema                 # the driver reads the schema, and so knows of its changes
     cdef object __weakref__
 
 cdef class Replacement:

@@ -1,3 +1,6 @@
+import asyncio
+import uuid
+import weakref
 from asyncio import AbstractEventLoop, Future
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -7,7 +10,16 @@ from typing import Any, Final, Generic, Literal, NoReturn, Protocol, TypeAlias, 
 
 from typing_extensions import Unpack
 
-from acsylla_like.policies import Consistency
+from acsylla_like.host_events import HostListener
+from acsylla_like.policies import (
+    Consistency,
+    ExecutionProfile,
+    LatencyAware,
+    LoadBalancing,
+    MonotonicTimestamps,
+    Reconnection,
+    SpeculativeExecution,
+)
 from acsylla_like.security import Tls
 from acsylla_like.statement import RequestOptions
 
@@ -392,9 +404,42 @@ class Cluster:
         application_name: str | None = None,
         application_version: str | None = None,
         ssl: Tls | bool | None = None,
+        load_balancing: LoadBalancing | None = None,
+        shuffle_replicas: bool | None = None,
+        latency_aware: LatencyAware | None = None,
+        allowed_hosts: str | Iterable[str] | None = None,
+        denied_hosts: str | Iterable[str] | None = None,
+        allowed_dcs: str | Iterable[str] | None = None,
+        denied_dcs: str | Iterable[str] | None = None,
+        reconnection: Reconnection | None = None,
+        speculative_execution: SpeculativeExecution | None = None,
+        timestamps: MonotonicTimestamps | None = None,
+        execution_profiles: Mapping[str, ExecutionProfile] | None = None,
+        on_host_event: HostListener | None = None,
+        protocol_version: int = 4,
+        resolve_timeout: float | None = None,
+        local_address: str | None = None,
+        new_request_ratio: int | None = None,
+        max_schema_wait_time: float | None = None,
+        tracing_max_wait_time: float | None = None,
+        tracing_retry_wait_time: float | None = None,
+        tracing_consistency: Consistency | str | int | None = None,
+        use_schema: bool | None = None,
+        hostname_resolution: bool | None = None,
+        randomized_contact_points: bool | None = None,
+        max_reusable_write_objects: int | None = None,
+        prepare_on_all_hosts: bool | None = None,
+        prepare_on_up_or_add_host: bool | None = None,
+        no_compact: bool | None = None,
+        client_id: uuid.UUID | None = None,
+        monitor_reporting_interval: float | None = None,
     ) -> None: ...
     @property
     def tls(self) -> Tls | None: ...
+    @property
+    def listener(self) -> HostListener | None: ...
+    @property
+    def listener_loop(self) -> weakref.ref[asyncio.AbstractEventLoop] | None: ...
     @property
     def request_timeout(self) -> float: ...
     @property
@@ -444,6 +489,8 @@ class Session:
         **options: Unpack[RequestOptions],
     ) -> Request[Result]: ...
     def register_user_type(self, keyspace: str, name: str, cls: Callable[..., object]) -> None: ...
+    @property
+    def client_id(self) -> uuid.UUID: ...
     def metrics(self) -> dict[str, dict[str, float]]: ...
     def _request(self, query: str | PreparedStatement | Statement | Batch, parameters: Parameters, options: Options) -> Request[Result]: ...
     def _execute_with(

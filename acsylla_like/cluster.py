@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, TypedDict
 
 from acsylla_like import _native, errors, shard_watch
 from acsylla_like.local_ports import default_ranges
+from acsylla_like.policies import ConstantReconnection, ExponentialReconnection
 from acsylla_like.security import likely_cause
 from acsylla_like.session import Connecting, Session
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from acsylla_like.policies import Consistency
+    from acsylla_like.host_events import HostListener
+    from acsylla_like.policies import (
+        Consistency,
+        ExecutionProfile,
+        LatencyAware,
+        LoadBalancing,
+        MonotonicTimestamps,
+        Reconnection,
+        SpeculativeExecution,
+    )
     from acsylla_like.security import Tls
     from acsylla_like.statement import RequestOptions
 
@@ -29,6 +40,17 @@ class ClusterOptions(TypedDict, total=False):
     for one that trusts whom the system trusts.
     `shard_aware_port`: whether connections to ScyllaDB choose their shard by their source port, True or a range (first, end) of local
     ports; where that does not work, and by default, connections are opened until each shard has one.
+
+    `load_balancing`, `latency_aware`, `reconnection`, `speculative_execution`, `timestamps`: see `acsylla_like.policies`, where
+    `execution_profiles` are too, by name. `allowed_hosts`, `denied_hosts` (addresses) and `allowed_dcs`, `denied_dcs`: the nodes
+    that are connected to. `shuffle_replicas`: the replicas of a key in turn (True). `on_host_event`: a function, or a coroutine
+    function, that is told of each `HostEvent`, once by every session.
+
+    `local_address`: from which connections are made. `resolve_timeout`: for a contact point's name, 2 s. `max_schema_wait_time`:
+    for the nodes to agree after a schema change, 10 s. `tracing_max_wait_time` (0.015 s), `tracing_retry_wait_time` (0.003 s) and
+    `tracing_consistency` (ONE): for a trace to be there. `use_schema=False`: the driver reads no schema, so that it knows no
+    replicas, and prepared `SELECT *` are prepared anew once in a second. `hostname_resolution`: names for the addresses of nodes,
+    by reverse look-up. `client_id`: by which the server's table of clients knows the sessions; else each has its own.
     """
 
     port: int
@@ -55,6 +77,35 @@ class ClusterOptions(TypedDict, total=False):
     application_version: str | None
     ssl: Tls | bool | None
     shard_aware_port: bool | tuple[int, int]
+    load_balancing: LoadBalancing | None
+    shuffle_replicas: bool | None
+    latency_aware: LatencyAware | None
+    allowed_hosts: str | Iterable[str] | None
+    denied_hosts: str | Iterable[str] | None
+    allowed_dcs: str | Iterable[str] | None
+    denied_dcs: str | Iterable[str] | None
+    reconnection: Reconnection | None
+    speculative_execution: SpeculativeExecution | None
+    timestamps: MonotonicTimestamps | None
+    execution_profiles: Mapping[str, ExecutionProfile] | None
+    on_host_event: HostListener | None
+    protocol_version: int
+    resolve_timeout: float | None
+    local_address: str | None
+    new_request_ratio: int | None
+    max_schema_wait_time: float | None
+    tracing_max_wait_time: float | None
+    tracing_retry_wait_time: float | None
+    tracing_consistency: Consistency | str | int | None
+    use_schema: bool | None
+    hostname_resolution: bool | None
+    randomized_contact_points: bool | None
+    max_reusable_write_objects: int | None
+    prepare_on_all_hosts: bool | None
+    prepare_on_up_or_add_host: bool | None
+    no_compact: bool | None
+    client_id: uuid.UUID | None
+    monitor_reporting_interval: float | None
 
 
 class ConnectOptions(ClusterOptions, total=False):
@@ -83,6 +134,13 @@ class Cluster(_native.Cluster):
         self.num_threads_io = options.get("num_threads_io", 1)
         self.core_connections = options.get("core_connections_per_host") or 1
         self.connect_timeout = options.get("connect_timeout", 5.0)
+        #: The driver's reconnection delays in seconds, the first and the longest; its own are 2 s and 10 min.
+        self.reconnect_delays = (2.0, 600.0)
+        match options.get("reconnection"):
+            case ConstantReconnection(delay):
+                self.reconnect_delays = (delay, delay)
+            case ExponentialReconnection(base, longest):
+                self.reconnect_delays = (base, longest)
 
     def _twin(self) -> Cluster:
         """Another with the same options."""
@@ -101,6 +159,7 @@ class Cluster(_native.Cluster):
             shard_watch.opened(session)
         except BaseException as error:
             session._release()
+            shard_watch.closed(session)
             if isinstance(error, errors.Error):
                 self._complete(error)
             raise

@@ -17,9 +17,10 @@ import time
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from acsylla_like import _native, errors, sharding
+from acsylla_like.host_events import HostEvent, tell
 from acsylla_like.local_ports import LocalPorts, Window
 from acsylla_like.sharding import Sharding
 
@@ -37,8 +38,10 @@ _MOST_ASKS = 5  # of a node that is up for the driver and does not answer us
 _COVER_TIMEOUT = 3.0  # until a fresh driver session has its connections
 _RETRY, _RETRY_MOST = 15.0, 600.0  # until the shard-aware port is tried again, doubled each time
 _PROOFS = 3  # connections that must reach the shard of their port
-# The driver's reconnection policy unless it is told otherwise: exponential, from 2 s to 10 min, and never before that.
-_BASE_DELAY, _MAX_DELAY = 2.0, 600.0
+_SHORTEST_DELAY = 1.0  # between attempts to reconnect, for ports to be counted in time
+_KINDS: dict[str, Literal["up", "down", "add", "remove"]] = {
+    "host_up": "up", "host_down": "down", "host_added": "add", "host_removed": "remove",
+}  # fmt: skip
 # How often each connection can be attempted with the ports of a window; the most that are there are taken.
 _TRIES = (8, 5, 3)
 
@@ -66,9 +69,11 @@ class _Guarded:
     session: weakref.ref[Session]
     cluster: Cluster
     is_opened: bool = False
+    is_broken: bool = False  # looking after it has failed
     hosts: dict[str, HostShards] = field(default_factory=dict)
     to_ask: dict[str, int] = field(default_factory=dict)  # address -> how often it did not answer
     down: set[str] = field(default_factory=set)
+    told: dict[str, set[str]] = field(default_factory=dict)  # address -> what its listener knows of it
     renewal: str | None = None  # why a fresh driver session is needed
     wants_port: bool = False  # whether the shard-aware port is to be tried, without that
     window: Window | None = None
@@ -84,6 +89,8 @@ class _Guarded:
 
     def note(self, kind: str, address: str | None) -> None:
         """Takes what the driver told."""
+        if address is not None:
+            self._tell(kind, address)
         if address is None:
             self.renewal = self.renewal or "its local ports are nearly used up"
         elif kind == "host_removed":
@@ -94,11 +101,20 @@ class _Guarded:
             self.to_ask[address] = 0
             (self.down.add if kind == "host_down" else self.down.discard)(address)
 
+    def _tell(self, kind: str, address: str) -> None:
+        """Passes it on to the cluster's listener; a fresh driver session tells of the hosts again, which is no news."""
+        is_news = kind not in self.told.setdefault(address, set())
+        self.told[address] = {"host_up": {"host_added", "host_up"}, "host_down": {"host_added", "host_down"}}.get(kind, {kind})
+        listener, reference = self.cluster.listener, self.cluster.listener_loop
+        loop = None if reference is None else reference()
+        if is_news and listener is not None and loop is not None:
+            tell(listener, loop, HostEvent(_KINDS[kind], address))
+
     @property
     def has_work(self) -> bool:
         """Whether there is something to do now."""
         is_due = time.monotonic() >= self.retry_at
-        return self.is_opened and (bool(self.to_ask) or self.renewal is not None or self.wants_port or is_due)
+        return self.is_opened and not self.is_broken and (bool(self.to_ask) or self.renewal is not None or self.wants_port or is_due)
 
     async def settle(self) -> None:
         """Asks and renews until nothing is left to do."""
@@ -186,8 +202,9 @@ class _Guarded:
                     raise TimeoutError("it did not connect in time")
                 await asyncio.sleep(0.01)
             expected = self._expected_connections()
+            base, longest = self.cluster.reconnect_delays
             if window is not None:
-                replacement.watch_ports(connections=expected, tries=tries, base_delay=_BASE_DELAY, max_delay=_MAX_DELAY)
+                replacement.watch_ports(connections=expected, tries=tries, base_delay=base, max_delay=longest)
             ends = time.monotonic() + _COVER_TIMEOUT
             while replacement.connections() < expected and time.monotonic() < ends:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
@@ -240,6 +257,9 @@ class _Guarded:
         ranges = self.cluster.local_ports
         if not ranges:
             return None, 0, dict.fromkeys(sharded, "the shard-aware port is not asked for")
+        if self.cluster.reconnect_delays[0] < _SHORTEST_DELAY:
+            reason = f"a reconnection delay below {_SHORTEST_DELAY:g} s would soon use the local ports up"
+            return None, 0, dict.fromkeys(sharded, reason)
         without = [address for address, found in sharded.items() if found.shard_aware_port is None]
         if without or not sharded:
             return None, 0, dict.fromkeys(sharded, f"{', '.join(without)} announces no shard-aware port")
@@ -364,7 +384,7 @@ class _Watcher:
                 if not task.cancelled() and task.exception() is not None:
                     logger.error("looking after the shards of a session failed", exc_info=task.exception())
                     for guarded in active:
-                        guarded.is_opened &= guarded.work is not task  # rather than again and again
+                        guarded.is_broken |= guarded.work is task  # rather than again and again
         return True
 
     def stop(self) -> None:
@@ -406,7 +426,10 @@ def opened(session: Session) -> None:
 
 
 def closed(session: Session) -> None:
-    """It is closed."""
+    """It is closed, or was never opened."""
+    guarded = _watcher.guarded.get(session.number)
+    if guarded is not None and not guarded.is_opened:
+        del _watcher.guarded[session.number]  # nothing has begun
     _native.interrupt_session_event()
 
 

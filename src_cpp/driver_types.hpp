@@ -15,6 +15,7 @@ struct CassCollection;
 struct CassCustomPayload;
 struct CassDataType;
 struct CassErrorResult;
+struct CassExecProfile;
 struct CassFuture;
 struct CassIterator;
 struct CassNode;
@@ -40,6 +41,7 @@ using CassCollectionType = std::uint32_t;
 using CassBatchType = std::uint32_t;
 using CassLogLevel = std::uint32_t;
 using CassWriteType = std::uint32_t;
+using CassHostListenerEvent = std::uint32_t;
 
 constexpr CassError CASS_OK = 0;
 
@@ -69,6 +71,14 @@ struct CassMetrics {
   } errors;
 };
 
+/// Latencies in microseconds; the percentage is a fraction.
+struct CassSpeculativeExecutionMetrics {
+  std::uint64_t min, max, mean, stddev, median;
+  std::uint64_t percentile_75th, percentile_95th, percentile_98th, percentile_99th, percentile_999th;
+  std::uint64_t count;
+  double percentage;
+};
+
 struct CassLogMessage {
   std::uint64_t time_ms;
   CassLogLevel severity;
@@ -79,7 +89,7 @@ struct CassLogMessage {
 };
 
 using CassFutureCallback = void (*)(CassFuture* future, void* data);
-using CassHostListenerCallback = void (*)(std::uint32_t event, CassInet address, void* data);
 using CassLogCallback = void (*)(const CassLogMessage* message, void* data);
+using CassHostListenerCallback = void (*)(CassHostListenerEvent event, CassInet address, void* data);
 
 }  // extern "C"

@@ -23,6 +23,7 @@ using ClusterHandle = Handle<CassCluster, &DriverTable::cass_cluster_free>;
 using CollectionHandle = Handle<CassCollection, &DriverTable::cass_collection_free>;
 using CustomPayloadHandle = Handle<CassCustomPayload, &DriverTable::cass_custom_payload_free>;
 using ErrorResultHandle = Handle<const CassErrorResult, &DriverTable::cass_error_result_free>;
+using ExecProfileHandle = Handle<CassExecProfile, &DriverTable::cass_execution_profile_free>;
 using FutureHandle = Handle<CassFuture, &DriverTable::cass_future_free>;
 using IteratorHandle = Handle<CassIterator, &DriverTable::cass_iterator_free>;
 using PreparedHandle = Handle<const CassPrepared, &DriverTable::cass_prepared_free>;

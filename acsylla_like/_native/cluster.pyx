@@ -8,7 +8,17 @@ cdef class Cluster:
                  request_timeout=12.0, num_threads_io=1, local_dc=None, page_size=5000, consistency=None,
                  serial_consistency=None, core_connections_per_host=None, queue_size_io=None, heartbeat_interval=None,
                  idle_timeout=None, tcp_nodelay=None, tcp_keepalive=None, token_aware_routing=None, coalesce_delay=None,
-                 server_side_timestamps=False, application_name=None, application_version=None, ssl=None):
+                 server_side_timestamps=False, application_name=None, application_version=None, ssl=None,
+                 # policies
+                 load_balancing=None, shuffle_replicas=None, latency_aware=None, allowed_hosts=None, denied_hosts=None,
+                 allowed_dcs=None, denied_dcs=None, reconnection=None, speculative_execution=None, timestamps=None,
+                 execution_profiles=None, on_host_event=None,
+                 # what is seldom needed
+                 protocol_version=4, resolve_timeout=None, local_address=None, new_request_ratio=None,
+                 max_schema_wait_time=None, tracing_max_wait_time=None, tracing_retry_wait_time=None,
+                 tracing_consistency=None, use_schema=None, hostname_resolution=None, randomized_contact_points=None,
+                 max_reusable_write_objects=None, prepare_on_all_hosts=None, prepare_on_up_or_add_host=None,
+                 no_compact=None, client_id=None, monitor_reporting_interval=None):
         _ensure_loaded()
         ensure_logging()
         self.contact_points = _contact_points(contact_points)
@@ -30,7 +40,9 @@ cdef class Cluster:
         check(driver.cass_cluster_set_contact_points_n(cluster, <const char*>text, len(text)), "contact_points")
         check(driver.cass_cluster_set_port(cluster, self.port), f"port {port}")
         # Version 5 of this driver is a draft that no server speaks any more; 4 is the newest both sides agree on.
-        check(driver.cass_cluster_set_protocol_version(cluster, 4), "protocol version 4")
+        if type(protocol_version) is not int or not 3 <= protocol_version <= 4:
+            raise ValueError(f"protocol_version must be 3 or 4, not {protocol_version!r}")
+        check(driver.cass_cluster_set_protocol_version(cluster, protocol_version), f"protocol version {protocol_version}")
         driver.cass_cluster_set_connect_timeout(
             cluster, <unsigned>driver_milliseconds(timeout_seconds(connect_timeout, "connect_timeout")))
         driver.cass_cluster_set_request_timeout(cluster, <unsigned>driver_milliseconds(self.request_timeout))
@@ -52,6 +64,99 @@ cdef class Cluster:
                 "serial_consistency")
         _set_credentials(cluster, username, password)
         _set_local_dc(cluster, local_dc)
+        # policies
+        if load_balancing is not None:
+            if local_dc is not None:
+                raise ValueError("load_balancing has a local_dc of its own: give one of the two")
+            set_load_balancing(cluster, NULL, load_balancing)
+        if shuffle_replicas is not None:
+            require(<void*>driver.cass_cluster_set_token_aware_routing_shuffle_replicas,
+                    "cass_cluster_set_token_aware_routing_shuffle_replicas")
+            driver.cass_cluster_set_token_aware_routing_shuffle_replicas(
+                cluster, truth_of(shuffle_replicas, "shuffle_replicas"))
+        if latency_aware is not None:
+            set_latency_aware(cluster, NULL, latency_aware)
+        set_hosts(cluster, NULL, allowed_hosts, denied_hosts, allowed_dcs, denied_dcs)
+        if reconnection is not None:
+            set_reconnection(cluster, reconnection)
+        if speculative_execution is not None:
+            set_speculative_execution(cluster, NULL, speculative_execution)
+        self.profile_timeouts = {}
+        for name, profile in dict(execution_profiles or {}).items():
+            seconds = set_execution_profile(cluster, name, profile)
+            if not isnan(seconds):
+                self.profile_timeouts[name.encode()] = seconds
+        if on_host_event is not None:
+            if not callable(on_host_event):
+                raise TypeError(f"on_host_event must be a function, not {type(on_host_event).__name__}")
+            self.listener = on_host_event
+        # what is seldom needed
+        if resolve_timeout is not None:
+            require(<void*>driver.cass_cluster_set_resolve_timeout, "cass_cluster_set_resolve_timeout")
+            driver.cass_cluster_set_resolve_timeout(
+                cluster, <unsigned>driver_milliseconds(timeout_seconds(resolve_timeout, "resolve_timeout")))
+        if local_address is not None:
+            require(<void*>driver.cass_cluster_set_local_address_n, "cass_cluster_set_local_address_n")
+            text = _encoded(str(local_address), "local_address")
+            check(driver.cass_cluster_set_local_address_n(cluster, <const char*>text, len(text)),
+                  f"local_address {local_address!r}")
+        if new_request_ratio is not None:
+            require(<void*>driver.cass_cluster_set_new_request_ratio, "cass_cluster_set_new_request_ratio")
+            check(driver.cass_cluster_set_new_request_ratio(cluster, int_from(new_request_ratio, "new_request_ratio", 1, 100)),
+                  "new_request_ratio")
+        if max_schema_wait_time is not None:
+            require(<void*>driver.cass_cluster_set_max_schema_wait_time, "cass_cluster_set_max_schema_wait_time")
+            driver.cass_cluster_set_max_schema_wait_time(cluster, delay_milliseconds(max_schema_wait_time, "max_schema_wait_time"))
+        if tracing_max_wait_time is not None:
+            require(<void*>driver.cass_cluster_set_tracing_max_wait_time, "cass_cluster_set_tracing_max_wait_time")
+            driver.cass_cluster_set_tracing_max_wait_time(
+                cluster, delay_milliseconds(tracing_max_wait_time, "tracing_max_wait_time"))
+        if tracing_retry_wait_time is not None:
+            require(<void*>driver.cass_cluster_set_tracing_retry_wait_time, "cass_cluster_set_tracing_retry_wait_time")
+            driver.cass_cluster_set_tracing_retry_wait_time(
+                cluster, delay_milliseconds(tracing_retry_wait_time, "tracing_retry_wait_time"))
+        if tracing_consistency is not None:
+            require(<void*>driver.cass_cluster_set_tracing_consistency, "cass_cluster_set_tracing_consistency")
+            driver.cass_cluster_set_tracing_consistency(
+                cluster, <CassConsistency>consistency_code(tracing_consistency, "tracing_consistency", False))
+        self.sees_schema = True
+        if use_schema is not None:
+            require(<void*>driver.cass_cluster_set_use_schema, "cass_cluster_set_use_schema")
+            self.sees_schema = truth_of(use_schema, "use_schema")
+            driver.cass_cluster_set_use_schema(cluster, self.sees_schema)
+        if hostname_resolution is not None:
+            require(<void*>driver.cass_cluster_set_use_hostname_resolution, "cass_cluster_set_use_hostname_resolution")
+            check(driver.cass_cluster_set_use_hostname_resolution(
+                cluster, truth_of(hostname_resolution, "hostname_resolution")), "hostname_resolution")
+        if randomized_contact_points is not None:
+            require(<void*>driver.cass_cluster_set_use_randomized_contact_points, "cass_cluster_set_use_randomized_contact_points")
+            check(driver.cass_cluster_set_use_randomized_contact_points(
+                cluster, truth_of(randomized_contact_points, "randomized_contact_points")), "randomized_contact_points")
+        if max_reusable_write_objects is not None:
+            require(<void*>driver.cass_cluster_set_max_reusable_write_objects, "cass_cluster_set_max_reusable_write_objects")
+            check(driver.cass_cluster_set_max_reusable_write_objects(
+                cluster, int_from(max_reusable_write_objects, "max_reusable_write_objects", 0, 0x7FFFFFFF)),
+                "max_reusable_write_objects")
+        if prepare_on_all_hosts is not None:
+            require(<void*>driver.cass_cluster_set_prepare_on_all_hosts, "cass_cluster_set_prepare_on_all_hosts")
+            check(driver.cass_cluster_set_prepare_on_all_hosts(
+                cluster, truth_of(prepare_on_all_hosts, "prepare_on_all_hosts")), "prepare_on_all_hosts")
+        if prepare_on_up_or_add_host is not None:
+            require(<void*>driver.cass_cluster_set_prepare_on_up_or_add_host, "cass_cluster_set_prepare_on_up_or_add_host")
+            check(driver.cass_cluster_set_prepare_on_up_or_add_host(
+                cluster, truth_of(prepare_on_up_or_add_host, "prepare_on_up_or_add_host")), "prepare_on_up_or_add_host")
+        if no_compact is not None:
+            require(<void*>driver.cass_cluster_set_no_compact, "cass_cluster_set_no_compact")
+            check(driver.cass_cluster_set_no_compact(cluster, truth_of(no_compact, "no_compact")), "no_compact")
+        if client_id is not None:
+            if not isinstance(client_id, _uuid.UUID):
+                raise TypeError(f"client_id must be a uuid.UUID, not {type(client_id).__name__}")
+            require(<void*>driver.cass_cluster_set_client_id, "cass_cluster_set_client_id")
+            driver.cass_cluster_set_client_id(cluster, _driver_uuid(client_id))
+        if monitor_reporting_interval is not None:
+            require(<void*>driver.cass_cluster_set_monitor_reporting_interval, "cass_cluster_set_monitor_reporting_interval")
+            driver.cass_cluster_set_monitor_reporting_interval(
+                cluster, <unsigned>ceil(delay_seconds(monitor_reporting_interval, "monitor_reporting_interval")))
         if heartbeat_interval is not None:
             driver.cass_cluster_set_connection_heartbeat_interval(
                 cluster, <unsigned>max(1.0, ceil(timeout_seconds(heartbeat_interval, "heartbeat_interval"))))
@@ -72,7 +177,11 @@ cdef class Cluster:
         # "no hosts available".
         policy.reset(driver.cass_retry_policy_fallthrough_new())
         driver.cass_cluster_set_retry_policy(cluster, policy.get())
-        if truth_of(server_side_timestamps, "server_side_timestamps"):
+        if timestamps is not None:
+            if server_side_timestamps:
+                raise ValueError("timestamps are made here, or server_side_timestamps there: give one of the two")
+            set_monotonic_timestamps(&generator, timestamps)
+        elif truth_of(server_side_timestamps, "server_side_timestamps"):
             generator.reset(driver.cass_timestamp_gen_server_side_new())
         else:
             generator.reset(driver.cass_timestamp_gen_monotonic_new())
@@ -116,6 +225,15 @@ cdef int _set_credentials(CassCluster* cluster, object username, object password
         driver.cass_cluster_set_credentials_n(
             cluster, <const char*>name, len(name), <const char*>secret, len(secret))
     return 0
+
+
+cdef CassUuid _driver_uuid(object value):
+    """A UUID as the driver keeps it: the time's three fields in the order of their weight."""
+    cdef CassUuid result
+    fields = value.fields
+    result.time_and_version = (<uint64_t>fields[2] << 48) | (<uint64_t>fields[1] << 32) | <uint64_t>fields[0]
+    result.clock_seq_and_node = <uint64_t>(value.int & 0xFFFFFFFFFFFFFFFF)
+    return result
 
 
 cdef int _set_local_dc(CassCluster* cluster, object local_dc) except -1:

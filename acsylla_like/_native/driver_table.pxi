@@ -160,7 +160,6 @@ cdef extern from "driver.hpp" namespace "acsylla_like" nogil:
         void (*cass_cluster_set_connection_idle_timeout)(CassCluster* cluster, unsigned seconds) noexcept
         void (*cass_cluster_set_retry_policy)(CassCluster* cluster, CassRetryPolicy* policy) noexcept
         void (*cass_cluster_set_timestamp_gen)(CassCluster* cluster, CassTimestampGen* generator) noexcept
-        CassError (*cass_cluster_set_host_listener_callback)(CassCluster* cluster, CassHostListenerCallback callback, void* data) noexcept
         CassError (*cass_cluster_set_local_port_range)(CassCluster* cluster, int lowest, int end) noexcept
         void (*cass_cluster_set_application_name_n)(CassCluster* cluster, const char* name, size_t length) noexcept
         void (*cass_cluster_set_application_version_n)(CassCluster* cluster, const char* version, size_t length) noexcept
@@ -176,7 +175,55 @@ cdef extern from "driver.hpp" namespace "acsylla_like" nogil:
         CassError (*cass_ssl_set_cert_n)(CassSsl* ssl, const char* chain, size_t length) noexcept
         CassError (*cass_ssl_set_private_key_n)(CassSsl* ssl, const char* key, size_t key_length, const char* password, size_t password_length) noexcept
         void (*cass_cluster_set_ssl)(CassCluster* cluster, CassSsl* ssl) noexcept
+        void (*cass_cluster_set_constant_reconnect)(CassCluster* cluster, uint64_t delay_milliseconds) noexcept
+        CassError (*cass_cluster_set_exponential_reconnect)(CassCluster* cluster, uint64_t base_milliseconds, uint64_t max_milliseconds) noexcept
+        CassError (*cass_cluster_set_constant_speculative_execution_policy)(CassCluster* cluster, int64_t delay_milliseconds, int max_executions) noexcept
+        void (*cass_cluster_set_load_balance_round_robin)(CassCluster* cluster) noexcept
+        CassError (*cass_cluster_set_load_balance_rack_aware_n)(CassCluster* cluster, const char* local_dc, size_t dc_length, const char* local_rack, size_t rack_length) noexcept
+        void (*cass_cluster_set_token_aware_routing_shuffle_replicas)(CassCluster* cluster, CassBool enabled) noexcept
+        void (*cass_cluster_set_latency_aware_routing)(CassCluster* cluster, CassBool enabled) noexcept
+        void (*cass_cluster_set_latency_aware_routing_settings)(CassCluster* cluster, double exclusion_threshold, uint64_t scale, uint64_t retry_period, uint64_t update_rate, uint64_t min_measured) noexcept
+        void (*cass_cluster_set_whitelist_filtering_n)(CassCluster* cluster, const char* hosts, size_t length) noexcept
+        void (*cass_cluster_set_blacklist_filtering_n)(CassCluster* cluster, const char* hosts, size_t length) noexcept
+        void (*cass_cluster_set_whitelist_dc_filtering_n)(CassCluster* cluster, const char* dcs, size_t length) noexcept
+        void (*cass_cluster_set_blacklist_dc_filtering_n)(CassCluster* cluster, const char* dcs, size_t length) noexcept
+        void (*cass_cluster_set_resolve_timeout)(CassCluster* cluster, unsigned milliseconds) noexcept
+        CassError (*cass_cluster_set_local_address_n)(CassCluster* cluster, const char* address, size_t length) noexcept
+        CassError (*cass_cluster_set_new_request_ratio)(CassCluster* cluster, int32_t ratio) noexcept
+        void (*cass_cluster_set_max_schema_wait_time)(CassCluster* cluster, unsigned milliseconds) noexcept
+        void (*cass_cluster_set_tracing_max_wait_time)(CassCluster* cluster, unsigned milliseconds) noexcept
+        void (*cass_cluster_set_tracing_retry_wait_time)(CassCluster* cluster, unsigned milliseconds) noexcept
+        void (*cass_cluster_set_tracing_consistency)(CassCluster* cluster, CassConsistency consistency) noexcept
+        void (*cass_cluster_set_use_schema)(CassCluster* cluster, CassBool enabled) noexcept
         CassError (*cass_cluster_set_use_hostname_resolution)(CassCluster* cluster, CassBool enabled) noexcept
+        CassError (*cass_cluster_set_use_randomized_contact_points)(CassCluster* cluster, CassBool enabled) noexcept
+        CassError (*cass_cluster_set_max_reusable_write_objects)(CassCluster* cluster, unsigned objects) noexcept
+        CassError (*cass_cluster_set_prepare_on_all_hosts)(CassCluster* cluster, CassBool enabled) noexcept
+        CassError (*cass_cluster_set_prepare_on_up_or_add_host)(CassCluster* cluster, CassBool enabled) noexcept
+        CassError (*cass_cluster_set_no_compact)(CassCluster* cluster, CassBool enabled) noexcept
+        void (*cass_cluster_set_client_id)(CassCluster* cluster, CassUuid client_id) noexcept
+        void (*cass_cluster_set_monitor_reporting_interval)(CassCluster* cluster, unsigned seconds) noexcept
+        CassError (*cass_cluster_set_host_listener_callback)(CassCluster* cluster, CassHostListenerCallback callback, void* data) noexcept
+        CassTimestampGen* (*cass_timestamp_gen_monotonic_new_with_settings)(int64_t warning_threshold_microseconds, int64_t warning_interval_milliseconds) noexcept
+        CassError (*cass_cluster_set_execution_profile_n)(CassCluster* cluster, const char* name, size_t length, CassExecProfile* profile) noexcept
+        CassExecProfile* (*cass_execution_profile_new)() noexcept
+        void (*cass_execution_profile_free)(CassExecProfile* profile) noexcept
+        CassError (*cass_execution_profile_set_request_timeout)(CassExecProfile* profile, uint64_t milliseconds) noexcept
+        CassError (*cass_execution_profile_set_consistency)(CassExecProfile* profile, CassConsistency consistency) noexcept
+        CassError (*cass_execution_profile_set_serial_consistency)(CassExecProfile* profile, CassConsistency consistency) noexcept
+        CassError (*cass_execution_profile_set_load_balance_round_robin)(CassExecProfile* profile) noexcept
+        CassError (*cass_execution_profile_set_load_balance_dc_aware_n)(CassExecProfile* profile, const char* local_dc, size_t length, unsigned used_hosts_per_remote_dc, CassBool allow_remote_dcs_for_local_cl) noexcept
+        CassError (*cass_execution_profile_set_token_aware_routing)(CassExecProfile* profile, CassBool enabled) noexcept
+        CassError (*cass_execution_profile_set_token_aware_routing_shuffle_replicas)(CassExecProfile* profile, CassBool enabled) noexcept
+        CassError (*cass_execution_profile_set_latency_aware_routing)(CassExecProfile* profile, CassBool enabled) noexcept
+        CassError (*cass_execution_profile_set_latency_aware_routing_settings)(CassExecProfile* profile, double exclusion_threshold, uint64_t scale, uint64_t retry_period, uint64_t update_rate, uint64_t min_measured) noexcept
+        CassError (*cass_execution_profile_set_whitelist_filtering_n)(CassExecProfile* profile, const char* hosts, size_t length) noexcept
+        CassError (*cass_execution_profile_set_blacklist_filtering_n)(CassExecProfile* profile, const char* hosts, size_t length) noexcept
+        CassError (*cass_execution_profile_set_whitelist_dc_filtering_n)(CassExecProfile* profile, const char* dcs, size_t length) noexcept
+        CassError (*cass_execution_profile_set_blacklist_dc_filtering_n)(CassExecProfile* profile, const char* dcs, size_t length) noexcept
+        CassError (*cass_execution_profile_set_constant_speculative_execution_policy)(CassExecProfile* profile, int64_t delay_milliseconds, int max_executions) noexcept
+        CassUuid (*cass_session_get_client_id)(CassSession* session) noexcept
+        void (*cass_session_get_speculative_execution_metrics)(const CassSession* session, CassSpeculativeExecutionMetrics* output) noexcept
         void (*cass_log_set_level)(CassLogLevel level) noexcept
         void (*cass_log_set_callback)(CassLogCallback callback, void* data) noexcept
         const sockaddr* (*node_sockaddr)(const CassNode* node, void* storage) noexcept

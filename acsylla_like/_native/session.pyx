@@ -6,6 +6,12 @@ import itertools as _itertools
 import re as _re
 from collections import OrderedDict as _OrderedDict
 
+cdef extern from *:
+    """
+    static void acsylla_like_no_speculation(CassSpeculativeExecutionMetrics* metrics) { *metrics = {}; }
+    """
+    void acsylla_like_no_speculation(CassSpeculativeExecutionMetrics* metrics) nogil
+
 _USE = _re.compile(r'\s*USE\s+(?:"((?:[^"]|"")+)"|(\w+))\s*;?\s*', _re.IGNORECASE)
 _session_numbers = _itertools.count(1)
 
@@ -92,7 +98,11 @@ cdef class Session:
     cdef double effective_timeout(self, Options options) noexcept:
         if not isnan(options.timeout):
             return options.timeout
-        return INFINITY if self.cluster is None else self.cluster.request_timeout
+        if self.cluster is None:
+            return INFINITY
+        if options.execution_profile is not None:
+            return <double>self.cluster.profile_timeouts.get(options.execution_profile, self.cluster.request_timeout)
+        return self.cluster.request_timeout
 
     cdef int require_open(self, bint is_step=False) except -1:
         if not self.owner.is_of_this_process():
@@ -338,9 +348,9 @@ cdef class Session:
         if now < self.schema_version_seen_at + _SCHEMA_VERSION_AGE and self.seen_schema_version is not None:
             return self.seen_schema_version + self.schema_changes
         self.schema_version_seen_at = now
-        if driver.cass_session_get_schema_meta == NULL or driver.cass_schema_meta_snapshot_version == NULL or \
+        if not self.cluster.sees_schema or driver.cass_session_get_schema_meta == NULL or driver.cass_schema_meta_snapshot_version == NULL or \
                 driver.cass_schema_meta_free == NULL:
-            self.seen_schema_version = int(now)  # a library that cannot tell: once in a second
+            self.seen_schema_version = int(now)  # nothing here can tell: once in a second
         else:
             schema = driver.cass_session_get_schema_meta(self.owner.get())
             self.seen_schema_version = driver.cass_schema_meta_snapshot_version(schema)
@@ -357,6 +367,7 @@ cdef class Session:
         self.require_made()
         if self.owner.get() == NULL or self.owner.was_connected():
             raise _errors.SessionClosed("a session connects once")
+        self.cluster.listener_loop = _weakref.ref(_get_running_loop())
         return self.connect_owner(&self.owner, self.cluster)
 
     cdef CassFuture* connect_owner(self, SessionOwner* owner, Cluster cluster) except NULL:
@@ -413,15 +424,27 @@ cdef class Session:
             raise TypeError(f"cls must be a class, not {type(cls).__name__}")
         self.user_types[(keyspace, name)] = cls
 
+    @property
+    def client_id(self):
+        """The id by which the server's table of clients knows this session; a uuid.UUID."""
+        self.require_open()
+        require(<void*>driver.cass_session_get_client_id, "cass_session_get_client_id")
+        return uuid_of(driver.cass_session_get_client_id(self.owner.get()))
+
     def metrics(self):
         """What the driver counts and what we count, as nested dicts; latencies in seconds, rates in requests per second.
 
-        `requests`: the driver's latencies over its recent requests, and its rates; `connections`; `errors`; `session`: this
-        session's own counts since it was opened (`in_flight`: not answered by now).
+        `requests`: the driver's latencies over its recent requests, and its rates; `connections`; `errors`; `speculative`:
+        requests that another node had answered first, and their share of all; `session`: this session's own counts since it
+        was opened (`in_flight`: not answered by now).
         """
         cdef CassMetrics metrics
+        cdef CassSpeculativeExecutionMetrics speculative
         self.require_open()
         driver.cass_session_get_metrics(self.owner.get(), &metrics)
+        acsylla_like_no_speculation(&speculative)
+        if driver.cass_session_get_speculative_execution_metrics != NULL:
+            driver.cass_session_get_speculative_execution_metrics(self.owner.get(), &speculative)
         return {
             "requests": {
                 "min": metrics.requests.min / 1e6,
@@ -443,6 +466,20 @@ cdef class Session:
             "errors": {
                 "connection_timeouts": metrics.errors.connection_timeouts,
                 "request_timeouts": metrics.errors.request_timeouts,
+            },
+            "speculative": {
+                "min": speculative.min / 1e6,
+                "max": speculative.max / 1e6,
+                "mean": speculative.mean / 1e6,
+                "stddev": speculative.stddev / 1e6,
+                "median": speculative.median / 1e6,
+                "p75": speculative.percentile_75th / 1e6,
+                "p95": speculative.percentile_95th / 1e6,
+                "p98": speculative.percentile_98th / 1e6,
+                "p99": speculative.percentile_99th / 1e6,
+                "p999": speculative.percentile_999th / 1e6,
+                "count": speculative.count,
+                "fraction": speculative.percentage,
             },
             "session": {
                 "started": self.requests_started,
