@@ -1,4 +1,3 @@
-import asyncio
 import uuid
 import weakref
 from asyncio import AbstractEventLoop, Future
@@ -439,7 +438,7 @@ class Cluster:
     @property
     def listener(self) -> HostListener | None: ...
     @property
-    def listener_loop(self) -> weakref.ref[asyncio.AbstractEventLoop] | None: ...
+    def listener_loop(self) -> weakref.ref[AbstractEventLoop] | None: ...
     @property
     def request_timeout(self) -> float: ...
     @property

@@ -22,6 +22,7 @@ from acsylla_like._native import ArrowBatch, ArrowSchema, ArrowTable, Options
 from acsylla_like.checkpoint import Checkpoint
 from acsylla_like.select_star import columns as columns_of_table
 from acsylla_like.select_star import names_of, quoted
+from acsylla_like.topology import read_topology
 
 if TYPE_CHECKING:
     from acsylla_like._native import Parameters, Request, Result
@@ -38,8 +39,6 @@ _KEY = (
     "SELECT column_name, position FROM system_schema.columns "
     "WHERE keyspace_name = ? AND table_name = ? AND kind = 'partition_key' ALLOW FILTERING"
 )
-_LOCAL = "SELECT tokens, partitioner, data_center, rpc_address FROM system.local"
-_PEERS = "SELECT tokens, data_center, rpc_address FROM system.peers"
 
 # Failures after which the same page may come from the same or another node. A read changes nothing.
 _PASSING = (
@@ -209,24 +208,13 @@ class Scan:
 
     async def _ring(self, options: Options) -> _Ring | None:
         """The nodes and their tokens; None where the tokens are not Murmur3's."""
-        result = await self._session._execute_with(_LOCAL, None, options)
-        local = result.single()
-        if not local.partitioner.endswith("Murmur3Partitioner"):
+        topology = await read_topology(self._session, options)
+        if not topology.has_murmur3_tokens:
             return None
+        here = topology.nodes[0].data_center
+        owners = {token: (node.address, node.port) for node in topology.nodes if node.data_center == here for token in node.tokens}
         can_choose = _native.library_functions()["cass_statement_set_host_n"]
-        if can_choose and result.coordinator is not None:
-            # A node's peers are all but itself. Without this one would be missing here: its tokens are still read, with others.
-            options = options.with_changes(host=result.coordinator)
-        peers = (await self._session._execute_with(_PEERS, None, options)).all()
-        port = self._session.cluster.port
-        owners = {
-            int(token): (str(node.rpc_address), port)
-            for node in [*peers, local]
-            if node.tokens and node.rpc_address is not None and node.data_center == local.data_center
-            for token in node.tokens
-        }
-        tokens = {int(token) for node in [*peers, local] for token in node.tokens or ()}
-        return _Ring(sorted(tokens), sorted(owners), owners if can_choose else {})
+        return _Ring(topology.tokens, sorted(owners), owners if can_choose else {})
 
     # ---- reading ----
 
