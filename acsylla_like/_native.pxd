@@ -15,12 +15,14 @@ cdef extern from "driver_types.hpp" nogil:
     struct CassBatch
     struct CassCluster
     struct CassCollection
+    struct CassColumnMeta
     struct CassCustomPayload
     struct CassDataType
     struct CassErrorResult
     struct CassExecProfile
     struct CassFuture
     struct CassIterator
+    struct CassKeyspaceMeta
     struct CassNode
     struct CassPrepared
     struct CassResult
@@ -30,6 +32,7 @@ cdef extern from "driver_types.hpp" nogil:
     struct CassSession
     struct CassSsl
     struct CassStatement
+    struct CassTableMeta
     struct CassTimestampGen
     struct CassTuple
     struct CassUserType
@@ -171,6 +174,7 @@ cdef class CqlType:
     cdef readonly str type_name         # a user type's name, or a custom type's class
     cdef readonly Py_ssize_t dimension  # of a vector, otherwise -1
     cdef readonly bint is_frozen
+    cdef readonly bint has_order        # holds sets or maps, which the server sorts
     cdef readonly object user_class     # made from a user type's fields, or None for a dict
     cdef tuple class_fields             # the fields that user_class takes, or None for all
     cdef bint is_member                 # decodes to something hashable, for set members and map keys
@@ -187,6 +191,11 @@ cdef CqlType cql_type_from_driver(const CassDataType* data_type, dict user_types
 cdef object bind_error(str column, CqlType cql_type, object value, object error)
 cdef object decode_column(CqlType cql_type, const CassValue* value)
 cdef object decode_cell(CqlType cql_type, const uint8_t* data, Py_ssize_t size)
+
+cdef extern from "routing.hpp" namespace "acsylla_like" nogil:
+    int64_t murmur3_token(const uint8_t* key, size_t size)
+    uint32_t shard_of_token(int64_t token, uint32_t shards, unsigned ignored_bits)
+    const size_t LONGEST_KEY_PART
 
 # ---- the bridge -------------------------------------------------------------------------------------------------------
 
@@ -440,6 +449,11 @@ cdef class Columns:
     cdef const CassDataType* identity   # the driver's object for the first column: the same while the metadata is the same
     cdef uint64_t prepares              # the session's when identity was seen
 
+cdef enum KeyRole:
+    ROLE_UNKNOWN    # nobody has asked, or the table was not known then
+    ROLE_NO_KEY     # no column of the partition key
+    ROLE_KEY
+
 cdef class PreparedVersion:
     cdef PreparedHandle handle
     cdef readonly str text              # what was sent: the user's text, or that with `*` expanded
@@ -447,6 +461,11 @@ cdef class PreparedVersion:
     cdef readonly tuple parameter_names
     cdef readonly tuple parameter_types # of CqlType
     cdef vector[const CassDataType*] data_types  # borrowed from handle
+    cdef readonly object keyspace       # the session's when it was prepared
+    cdef object session_reference       # weak: whom to ask for the table's key
+    cdef vector[KeyRole] roles          # of each parameter, as far as known
+    cdef Py_ssize_t key_columns         # how many the partition key has, once roles are known
+    cdef double roles_sought_at         # monotonic seconds; 0: never
     cdef bint takes_mutable             # some parameter's values may be lists or the like
     cdef Columns columns                # of the last result
     cdef bint runs_unprepared           # `*` could not be expanded: answers must carry their own metadata

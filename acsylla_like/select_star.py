@@ -19,7 +19,7 @@ from acsylla_like._native import Options
 if TYPE_CHECKING:
     from acsylla_like.session import Session
 
-__all__ = ["Star", "columns", "find", "first_word", "names_its_keyspaces", "names_of", "quoted"]
+__all__ = ["Star", "columns", "find", "first_word", "name_of", "names_its_keyspaces", "names_of", "quoted", "tokens_of"]
 
 # Strings, quoted names and comments are one token each, so that a * inside them is none.
 _TOKEN = re.compile(
@@ -62,17 +62,17 @@ class Star:
 
 def find(text: str) -> Star | None:
     """The `*` that stands for all columns of a table, if the text selects that."""
-    tokens = list(itertools.islice(_tokens(text), 7))
+    tokens = list(itertools.islice(tokens_of(text), 7))
     if len(tokens) > 1 and _is_word(tokens[1], "DISTINCT"):
         del tokens[1]
     if len(tokens) < 4 or not _is_word(tokens[0], "SELECT") or tokens[1][0] != "*" or not _is_word(tokens[2], "FROM"):
         return None
-    first = _name(tokens[3])
+    first = name_of(tokens[3])
     if first is None:
         return None
     keyspace, table, last = None, first, tokens[3]
     if len(tokens) > 5 and tokens[4][0] == ".":
-        second = _name(tokens[5])
+        second = name_of(tokens[5])
         if second is None:
             return None
         keyspace, table, last = first, second, tokens[5]
@@ -81,21 +81,21 @@ def find(text: str) -> Star | None:
 
 def first_word(text: str) -> str:
     """The word that says what a text does, in capitals; empty where there is none."""
-    token = next(_tokens(text), None)
+    token = next(tokens_of(text), None)
     return token[0].upper() if token is not None and token.lastgroup == "name" else ""
 
 
 def names_its_keyspaces(text: str) -> bool:
     """Whether a text means the same tables in every keyspace."""
-    tokens = list(_tokens(text))
+    tokens = list(tokens_of(text))
     names = [i + 1 for i, token in enumerate(tokens[:-1]) if token.lastgroup == "name" and token[0].upper() in ("FROM", "INTO", "UPDATE")]
-    return bool(names) and all(i + 1 < len(tokens) and tokens[i + 1][0] == "." for i in names if _name(tokens[i]) is not None)
+    return bool(names) and all(i + 1 < len(tokens) and tokens[i + 1][0] == "." for i in names if name_of(tokens[i]) is not None)
 
 
 def names_of(text: str) -> list[str] | None:
     """The names that a text such as `keyspace."Table"` consists of, with dots between them; None when it is something else."""
-    tokens = list(_tokens(text))
-    names = [_name(token) for token in tokens[::2]]
+    tokens = list(tokens_of(text))
+    names = [name_of(token) for token in tokens[::2]]
     found = [name for name in names if name is not None]
     is_path = len(tokens) % 2 == 1 and all(token[0] == "." for token in tokens[1::2])
     return found if is_path and len(found) == len(names) else None
@@ -106,7 +106,8 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _tokens(text: str) -> Iterator[re.Match[str]]:
+def tokens_of(text: str) -> Iterator[re.Match[str]]:
+    """What a text consists of, without space and comments."""
     return (match for match in _TOKEN.finditer(text) if match.lastgroup != "skip")
 
 
@@ -114,7 +115,8 @@ def _is_word(token: re.Match[str], word: str) -> bool:
     return token.lastgroup == "name" and token[0].upper() == word
 
 
-def _name(token: re.Match[str]) -> str | None:
+def name_of(token: re.Match[str]) -> str | None:
+    """What a token names, if it can be a name."""
     if token.lastgroup == "quoted":
         return token[0][1:-1].replace('""', '"')
     return token[0].lower() if token.lastgroup == "name" else None

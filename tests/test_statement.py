@@ -136,7 +136,7 @@ async def test_unset_leaves_a_column_alone_for_real(session):
     await session.execute(insert, [1, 2, 3])
     await session.execute(insert, [1, UNSET, None])
     assert (await session.execute("SELECT a, b FROM alone")).single() == (2, None)
-    with pytest.raises(errors.InvalidQuery):
+    with pytest.raises((ValueError, errors.InvalidQuery)):  # as soon as the driver knows the table, before it is sent
         await session.execute(insert, [UNSET, 1, 1])
 
 

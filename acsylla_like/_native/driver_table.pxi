@@ -12,6 +12,11 @@ cdef extern from "driver.hpp" namespace "acsylla_like" nogil:
         const CassSchemaMeta* (*cass_session_get_schema_meta)(const CassSession* session) noexcept
         void (*cass_schema_meta_free)(const CassSchemaMeta* schema_meta) noexcept
         uint32_t (*cass_schema_meta_snapshot_version)(const CassSchemaMeta* schema_meta) noexcept
+        const CassKeyspaceMeta* (*cass_schema_meta_keyspace_by_name_n)(const CassSchemaMeta* schema_meta, const char* keyspace, size_t length) noexcept
+        const CassTableMeta* (*cass_keyspace_meta_table_by_name_n)(const CassKeyspaceMeta* keyspace_meta, const char* table, size_t length) noexcept
+        size_t (*cass_table_meta_partition_key_count)(const CassTableMeta* table_meta) noexcept
+        const CassColumnMeta* (*cass_table_meta_partition_key)(const CassTableMeta* table_meta, size_t index) noexcept
+        void (*cass_column_meta_name)(const CassColumnMeta* column_meta, const char** name, size_t* length) noexcept
         void (*cass_session_get_metrics)(const CassSession* session, CassMetrics* output) noexcept
         void (*cass_future_free)(CassFuture* future) noexcept
         CassError (*cass_future_set_callback)(CassFuture* future, CassFutureCallback callback, void* data) noexcept

@@ -1,5 +1,7 @@
 # Prepared statements: what the driver prepared, and the user's object that outlives its renewals.
 
+from weakref import ref as _weak_reference
+
 cimport cython
 
 @cython.final
@@ -15,6 +17,8 @@ cdef PreparedVersion prepared_version(const CassPrepared* prepared, str text, Se
     version.handle.reset(prepared)
     version.text = text
     version.session_number = session.number
+    version.session_reference = _weak_reference(session)
+    version.keyspace = session.keyspace
     cdef const char* name = NULL
     cdef size_t length = 0
     cdef size_t index = 0
@@ -31,6 +35,7 @@ cdef PreparedVersion prepared_version(const CassPrepared* prepared, str text, Se
         index += 1
     version.parameter_names = tuple(names)
     version.parameter_types = tuple(types)
+    version.roles.resize(index, ROLE_UNKNOWN)
     return version
 
 

@@ -337,6 +337,11 @@ cdef class Session:
     def _schema_version(self):
         return self.schema_version()
 
+    def _partition_key_of(self, str keyspace not None, str table not None):
+        """The names of a table's key columns, as far as the driver knows the table, else None. Asks nobody."""
+        self.require_open(True)
+        return partition_key_of(self, keyspace, table)
+
     def _note_schema_change(self):
         self.schema_changes += 1
 

@@ -426,16 +426,20 @@ cdef int bind_items(CassStatement* statement, PreparedVersion version, PyObject*
     cdef CassError code = CASS_OK
     try:  # around the loop: entering it costs as much as encoding an int
         while i < count:
-            if values[i] == <PyObject*>None:
-                code = driver.cass_statement_bind_null(statement, i)
-            elif values[i] != <PyObject*>_UNSET and \
-                    (version.runs_unprepared or not bind_plain(statement, i, <CqlType>types[i], <object>values[i], &code)):
+            if values[i] == <PyObject*>None or values[i] == <PyObject*>_UNSET:
+                if version.roles[i] != ROLE_NO_KEY:
+                    refuse_if_key(version, i, <object>values[i])
+                if values[i] == <PyObject*>None:
+                    code = driver.cass_statement_bind_null(statement, i)
+            elif version.runs_unprepared or not bind_plain(statement, i, <CqlType>types[i], <object>values[i], &code):
                 buffer.clear()
                 if version.takes_mutable and type(<object>values[i]) is EncodedValue:
                     data = _bytes_for(<EncodedValue>values[i], <CqlType>types[i])
                     buffer.put_bytes(<const char*>data, len(data))
                 else:
                     (<CqlType>types[i]).encode_function(<CqlType>types[i], <object>values[i], buffer)
+                    if version.roles[i] != ROLE_NO_KEY and (buffer.size() == 0 or (<CqlType>types[i]).has_order):
+                        put_as_key(version, i, <object>values[i], buffer)
                     if kept is not None and _may_be_mutable(<CqlType>types[i]) and type(<object>values[i]) is not bytes:
                         kept[first + i] = encoded_value(<CqlType>types[i], buffer)
                 if version.runs_unprepared:
@@ -464,7 +468,8 @@ cdef inline bint bind_plain(CassStatement* statement, size_t index, CqlType cql_
         code[0] = driver.cass_statement_bind_double(statement, index, _float(value))
     elif cql_type.kind == VALUE_BOOLEAN and PyBool_Check(value):
         code[0] = driver.cass_statement_bind_bool(statement, index, value is True)
-    elif cql_type.kind == VALUE_TEXT and type(value) is str and PyUnicode_IS_COMPACT_ASCII(value):
+    elif cql_type.kind == VALUE_TEXT and type(value) is str and PyUnicode_IS_COMPACT_ASCII(value) and \
+            PyUnicode_GET_LENGTH(value) != 0:
         code[0] = driver.cass_statement_bind_string_n(
             statement, index, <const char*>PyUnicode_1BYTE_DATA(value), PyUnicode_GET_LENGTH(value))
     else:

@@ -148,6 +148,14 @@ cdef CqlType _nested(CqlType element, bint is_member):
     return _composite_type(element.kind, element.types, True, is_member)
 
 
+cdef bint _any_has_order(tuple types):
+    cdef CqlType element
+    for element in types:
+        if element.has_order:
+            return True
+    return False
+
+
 cdef CqlType _composite_type(int kind, tuple types, bint is_frozen=False, bint is_member=False):
     cdef CqlType made
     if kind == VALUE_LIST:
@@ -168,6 +176,7 @@ cdef CqlType _composite_type(int kind, tuple types, bint is_frozen=False, bint i
         types = tuple([_nested(element, is_member) for element in types])
     made.types = types
     made.first = types[0]
+    made.has_order = kind == VALUE_SET or kind == VALUE_MAP or _any_has_order(types)
     made.name = f"{made.name}<{', '.join([(<CqlType>element).name for element in types])}>"
     made.is_member = is_member
     made.is_frozen = is_frozen
@@ -180,6 +189,7 @@ cdef CqlType _vector_type(CqlType element, Py_ssize_t dimension, bint is_member=
     cdef CqlType made = _bare_type(VALUE_CUSTOM, "", _encode_vector, NULL)
     made.first = _nested(element, is_member)
     made.types = (made.first,)
+    made.has_order = made.first.has_order
     made.name = f"vector<{made.first.name}, {dimension}>"
     made.dimension = dimension
     made.is_member = is_member
@@ -201,6 +211,7 @@ cdef CqlType _user_type(str keyspace, str type_name, tuple field_names, tuple ty
     made.type_name = type_name
     made.field_names = field_names
     made.types = tuple([_nested(element, is_member) for element in types])
+    made.has_order = _any_has_order(made.types)
     made.is_frozen = is_frozen
     made.is_member = is_member
     if is_frozen:
