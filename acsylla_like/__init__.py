@@ -33,6 +33,7 @@ from acsylla_like.policies import (
     RoundRobin,
     SpeculativeExecution,
 )
+from acsylla_like.routing import Replica, Route
 from acsylla_like.rows import Column, Result, Row
 from acsylla_like.security import Tls
 from acsylla_like.session import Session
@@ -83,8 +84,10 @@ __all__ = [
     "Parameter",
     "PreparedStatement",
     "RackAware",
+    "Replica",
     "Result",
     "RoundRobin",
+    "Route",
     "Row",
     "RowError",
     "Scan",

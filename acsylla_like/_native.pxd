@@ -721,6 +721,7 @@ cdef class Cluster:
     cdef readonly object listener_loop    # a weak reference to the loop that opened a session last
     cdef dict profile_timeouts            # profile's name as bytes -> seconds
     cdef bint sees_schema                 # the driver reads the schema, and so knows of its changes
+    cdef readonly object local_dc
     cdef object __weakref__
 
 cdef class Replacement:

@@ -1,4 +1,4 @@
-"""Which markers of a prepared text hold the partition key.
+"""The partition keys of tables, and which markers of a prepared text hold them.
 
 The server tells the driver, which routes by it, but the driver's C API does not tell us. So the text is read, and believed only as
 far as the names agree that the server gave to the markers.
@@ -10,10 +10,20 @@ import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from acsylla_like.select_star import name_of, tokens_of
 
-__all__ = ["Keyed", "indexes", "read"]
+if TYPE_CHECKING:
+    from acsylla_like._native import Options
+    from acsylla_like.session import Session
+
+__all__ = ["Keyed", "indexes", "indexes_of", "partition_key", "read"]
+
+_KEY = (
+    "SELECT column_name, position FROM system_schema.columns "
+    "WHERE keyspace_name = ? AND table_name = ? AND kind = 'partition_key' ALLOW FILTERING"
+)
 
 _ENDS_RELATION = frozenset(("AND", "GROUP", "ORDER", "PER", "LIMIT", "ALLOW", "BYPASS", "USING", "IF"))
 _OPENING, _CLOSING = frozenset("([{"), frozenset(")]}")
@@ -91,6 +101,15 @@ def indexes_of(found: Keyed, names: Sequence[str], key: Sequence[str]) -> tuple[
             return f"the server names the marker of {column} {names[index]}"
         chosen.append(index)
     return tuple(chosen)
+
+
+async def partition_key(session: Session, keyspace: str, table: str, options: Options) -> tuple[str, ...]:
+    """The columns of a table's partition key in their order, as the server has them; none where there is no such table.
+
+    Raises what `execute` raises.
+    """
+    rows = await session._execute_with(_KEY, (keyspace, table), options)
+    return tuple(column for column, _ in sorted(rows, key=lambda row: row.position))
 
 
 def _read_insert(lexemes: Sequence[_Lexeme]) -> Keyed | str:

@@ -17,6 +17,7 @@ from acsylla_like.bulk import write_rows
 from acsylla_like.concurrent import in_order, with_indexes
 from acsylla_like.metadata import Metadata, read_metadata
 from acsylla_like.paging import Stream
+from acsylla_like.routing import Replica, Route, Router
 from acsylla_like.table_load import copy_from
 from acsylla_like.table_scan import Scan, ScanSplit
 
@@ -69,6 +70,7 @@ class Session(_native.Session):
         self._closing: asyncio.Task[None] | None = None
         self._decoders = Decoders()
         self._loads: set[Load] = set()
+        self._router: Router | None = None
 
     async def __aenter__(self) -> Session:
         return self
@@ -348,6 +350,40 @@ class Session(_native.Session):
             return options
         of_query = 0 if isinstance(query, str) else query.options.page_size
         return options.with_changes(page_size=of_query or self.options.page_size or self.cluster.page_size)
+
+    # ---- where rows live ----
+
+    async def explain(self, query: str | PreparedStatement | Statement | Batch, parameters: Parameters = None) -> Route:
+        """Where the rows of a statement with these values live: the token of their partition key, the nodes that hold it and the
+        shard that owns it on each. Computed here, from what the server tells of its nodes (at most 2 s ago), their shards (10 s)
+        and the schema; the statement is not executed.
+
+        A batch is routed by its first statement whose key is bound. What cannot be told for certain is None, with a `reason`: a key
+        that is a literal, a function or one of several (IN), a replication strategy or partitioner that is not known.
+
+        Raises TypeError, ValueError, OverflowError or BindError for values that do not fit, and what `execute` raises where the
+        server cannot be asked.
+        """
+        self._require_open()
+        return await self._routing().explain(query, parameters)
+
+    async def group_by_replica(self, prepared: PreparedStatement, rows: Iterable[Values]) -> dict[Replica, list[Values]]:
+        """Splits rows (sequences, or mappings by name) by the node and shard that own them, for workers that each own some shards.
+
+        Of several nodes the first one on the ring is chosen, in `local_dc` where the cluster has one. Where a node is not ScyllaDB
+        or has not told its shards, the shard is None and the rows are split by node. The rows are read at once and kept, in their
+        order.
+
+        Raises ValueError where the keys or their nodes cannot be told, and for a row whose key does not fit, as TypeError,
+        OverflowError or BindError where these say it better; what `execute` raises where the server cannot be asked.
+        """
+        self._require_open()
+        return await self._routing().group(prepared, rows)
+
+    def _routing(self) -> Router:
+        if self._router is None:
+            self._router = Router(self)
+        return self._router
 
     # ---- many rows ----
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from acsylla_like import _native, errors
 from acsylla_like._native import ArrowBatch, ArrowSchema, ArrowTable, Options
 from acsylla_like.checkpoint import Checkpoint
+from acsylla_like.key_markers import partition_key
 from acsylla_like.select_star import columns as columns_of_table
 from acsylla_like.select_star import names_of, quoted
 from acsylla_like.topology import read_topology
@@ -34,11 +35,6 @@ __all__ = ["Scan", "ScanSplit", "split_ring", "table_name"]
 # Murmur3Partitioner's tokens. No row has the lowest one (the server maps it to the highest), so that every row's token is
 # in a range that leaves its start out and takes its end in.
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
-
-_KEY = (
-    "SELECT column_name, position FROM system_schema.columns "
-    "WHERE keyspace_name = ? AND table_name = ? AND kind = 'partition_key' ALLOW FILTERING"
-)
 
 # Failures after which the same page may come from the same or another node. A read changes nothing.
 _PASSING = (
@@ -185,11 +181,11 @@ class Scan:
     async def _split(self, name: str) -> tuple[ScanSplit, ...]:
         keyspace, table = table_name(name, self._session.keyspace)
         options = Options(consistency="ONE", tracing=False, timeout=self._options.timeout_or(self._session.cluster.request_timeout))
-        key = await self._session._execute_with(_KEY, (keyspace, table), options)
-        if not len(key):
+        key = await partition_key(self._session, keyspace, table, options)
+        if not key:
             raise ValueError(f"there is no table {keyspace}.{table}")
         names = await columns_of_table(self._session, keyspace, table, options.timeout_or(12.0))
-        key_names = ", ".join(quoted(column) for column, _ in sorted(key, key=lambda row: row.position))
+        key_names = ", ".join(map(quoted, key))
         select = f"SELECT {', '.join(_selected(self._columns, names, f'{keyspace}.{table}'))} FROM {quoted(keyspace)}.{quoted(table)}"
         ring = await self._ring(options)
         restrictions = [] if ring is None else [f"token({key_names}) > ? AND token({key_names}) <= ?"]

@@ -102,6 +102,10 @@ cdef class Batch:
             raise ValueError(f"a batch takes at most {_MOST_STATEMENTS:,} statements")
         return 0
 
+    @property
+    def _entries(self):
+        return list(self.entries)
+
     def __len__(self):
         return self.count
 
@@ -125,6 +129,11 @@ cdef class BoundRows:
         cdef BoundRows made = new_rows(prepared)
         made.add_entry(parameters, index)
         return made
+
+    @property
+    def _first_row(self):
+        return tuple([(<EncodedValue>value).decoded() if type(value) is EncodedValue else value
+                      for value in self.values[:len(self.version.parameter_names)]])
 
     cdef int add(self, object parameters) except -1:
         """One row more. Raises, and has none more then."""

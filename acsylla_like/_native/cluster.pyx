@@ -64,6 +64,7 @@ cdef class Cluster:
                 "serial_consistency")
         _set_credentials(cluster, username, password)
         _set_local_dc(cluster, local_dc)
+        self.local_dc = local_dc
         # policies
         if load_balancing is not None:
             if local_dc is not None:

@@ -63,6 +63,50 @@ cpdef bytes routing_key_of(object key):
     return (<const char*>out.data())[:out.size()]
 
 
+def token_of_values(PreparedVersion version not None, tuple indexes not None, parameters):
+    """The token of a row of parameters, of which those at `indexes` are the partition key in its order.
+
+    Raises what binding them raises for those of the key."""
+    cdef Buffer key
+    cdef Buffer part
+    cdef tuple values = positional(parameters, version)
+    cdef CqlType cql_type
+    cdef bytes data
+    cdef bint is_composite = len(indexes) > 1
+    for i in indexes:
+        value = values[i]
+        cql_type = version.parameter_types[i]
+        part.clear()
+        try:
+            if value is None or value is _UNSET:
+                raise ValueError(f"expected a value, since it is a part of the partition key, got {_got(value)}")
+            cql_type.encode_function(cql_type, value, part)
+            if cql_type.has_order:
+                put_in_order(cql_type, part)
+            if part.size() > LONGEST_KEY_PART:
+                raise ValueError(f"expected {LONGEST_KEY_PART} bytes at most, since it is a part of the partition key, "
+                                 f"got {part.size()} in {_got(value)}")
+            if part.size() == 0 and not is_composite:
+                raise ValueError(f"expected a value that is not empty, since it is the partition key, got {_got(value)}")
+        except (TypeError, ValueError, OverflowError) as error:
+            raise bind_error(version.parameter_names[i], cql_type, value, error) from None
+        if is_composite:
+            key.put_int16(<int16_t><uint16_t>part.size())
+        key.put_bytes(part.data(), part.size())
+        if is_composite:
+            key.put_int8(0)
+    return murmur3_token(key.data(), key.size())
+
+
+cdef int put_in_order(CqlType cql_type, Buffer& buffer) except -1:
+    """Sorts sets and maps in the bytes of a value."""
+    from acsylla_like.key_order import in_order
+    cdef bytes data = in_order(cql_type, (<const char*>buffer.data())[:buffer.size()])
+    buffer.clear()
+    buffer.put_bytes(<const char*>data, len(data))
+    return 0
+
+
 cdef tuple partition_key_of(Session session, str keyspace, str table):
     """The columns of a table's partition key as the driver knows them; None for a table that it does not know."""
     cdef const CassSchemaMeta* schema
@@ -135,7 +179,6 @@ cdef int put_as_key(PreparedVersion version, size_t index, object value, Buffer&
     """Has a column of the partition key sent as the server keeps it, since the driver finds its node by the bytes that are sent.
 
     Raises ValueError for an empty key."""
-    cdef bytes data
     if version.roles[index] == ROLE_UNKNOWN:
         find_roles(version)
     if version.roles[index] != ROLE_KEY:
@@ -144,8 +187,4 @@ cdef int put_as_key(PreparedVersion version, size_t index, object value, Buffer&
         if version.key_columns == 1:
             raise ValueError(f"expected a value that is not empty, since it is the partition key, got {_got(value)}")
         return 0
-    from acsylla_like.key_order import in_order
-    data = in_order(version.parameter_types[index], (<const char*>buffer.data())[:buffer.size()])
-    buffer.clear()
-    buffer.put_bytes(<const char*>data, len(data))
-    return 0
+    return put_in_order(version.parameter_types[index], buffer)
