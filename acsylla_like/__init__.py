@@ -33,6 +33,7 @@ from acsylla_like.policies import (
     RoundRobin,
     SpeculativeExecution,
 )
+from acsylla_like.retry import IGNORE, RETHROW, Attempt, FailedRequest, Retry, RetryBudget, RetryPolicy, Verdict
 from acsylla_like.routing import Replica, Route
 from acsylla_like.rows import Column, Result, Row
 from acsylla_like.security import Tls
@@ -51,11 +52,14 @@ from acsylla_like.table_scan import Scan, ScanSplit
 from acsylla_like.types import UNSET, Date, Duration, FrozenMap, Time, Timestamp
 
 __all__ = [
+    "IGNORE",
+    "RETHROW",
     "UNSET",
     "AggregateMetadata",
     "ArrowBatch",
     "ArrowSchema",
     "ArrowTable",
+    "Attempt",
     "Batch",
     "BulkReport",
     "Cluster",
@@ -71,6 +75,7 @@ __all__ = [
     "Duration",
     "ExecutionProfile",
     "ExponentialReconnection",
+    "FailedRequest",
     "FrozenMap",
     "FunctionMetadata",
     "HostEvent",
@@ -88,6 +93,9 @@ __all__ = [
     "Result",
     "RoundRobin",
     "Route",
+    "Retry",
+    "RetryBudget",
+    "RetryPolicy",
     "Row",
     "RowError",
     "Scan",
@@ -102,6 +110,7 @@ __all__ = [
     "Tls",
     "TriggerMetadata",
     "UserTypeMetadata",
+    "Verdict",
     "connect",
     "create_batch_counter",
     "create_batch_logged",

@@ -433,6 +433,8 @@ cdef class Options:
     cdef dict custom_payload_items      # what custom_payload was made of
     cdef bytes host
     cdef int host_port
+    cdef readonly object retry_policy
+    cdef double try_timeout             # the policy's, seconds; infinity: none
     cdef int _take(self, Options other) except -1
     cdef int _set_custom_payload(self, object items) except -1
     cdef int _set_host(self, object host) except -1
@@ -543,6 +545,7 @@ cdef class Request(TicketHolder):
     cdef bint is_step                   # made by the session on the way of another request
     cdef bint is_unfinished             # among the session's unfinished
     cdef bint has_recovered
+    cdef object retries                 # from the first failure on, where a policy has it sent again
     cdef bint has_moved                 # the session's keyspace is not the one that the statement was prepared in
     cdef bint exception_unseen
     cdef double timeout                 # seconds for the whole call; infinity: none
@@ -572,6 +575,8 @@ cdef class Request(TicketHolder):
     cdef int delegate_to(self, object coroutine) except -1
     cdef int on_page(self) except -1
     cdef int on_error(self, CassError code) except -1
+    cdef int fail_or_retry(self, object error) except -1
+    cdef int send_again(self, Options options) except -1
     cdef int finish(self, object outcome) except -1
     cdef int fail(self, object error) except -1
     cdef int schedule_callbacks(self) except -1
@@ -722,6 +727,8 @@ cdef class Cluster:
     cdef dict profile_timeouts            # profile's name as bytes -> seconds
     cdef bint sees_schema                 # the driver reads the schema, and so knows of its changes
     cdef readonly object local_dc
+    cdef readonly object retry_policy
+    cdef public dict profile_retry_policies  # of execution profiles that have one, by their names as bytes; else None
     cdef object __weakref__
 
 cdef class Replacement:
@@ -763,4 +770,6 @@ cdef class Session:
     cdef int build_prepared(self, Request request, PreparedStatement prepared, object parameters) except -1
     cdef int build_text(self, Request request, str query, object parameters) except -1
     cdef int build_batch(self, Request request, Batch batch) except -1
+    cdef int build_again(self, Request request, Options options) except -1
+    cdef Options with_policy_of_profile(self, Options options)
     cdef int complete_statement(self, Request request) except -1

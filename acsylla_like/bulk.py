@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 from acsylla_like import errors
 from acsylla_like._native import BulkWriter, may_be_written
+from acsylla_like.retry import back_off
 
 if TYPE_CHECKING:
     from acsylla_like._native import Options, PreparedStatement
@@ -384,7 +385,7 @@ class _Pump:
         self._retries = retries
         self._max_rate = max_rate
         self._started = time.monotonic()
-        self._pause = 0.0
+        self._homeless = 0  # how often in a row no host was found
         self._refusal: errors.Error | None = None  # why the server does not take the statement any more
 
     async def run(self, source: Iterator[object] | Ahead[object]) -> str | None:
@@ -458,10 +459,10 @@ class _Pump:
         try:
             refusal = await refusal_of(self._session, self._prepared, self._writer.timeout, error)
         except errors.Error:  # no host indeed
-            self._pause = min(max(_PAUSE, 2 * self._pause), _LONGEST_PAUSE)
-            await asyncio.sleep(self._pause)
+            self._homeless += 1
+            await asyncio.sleep(back_off(self._homeless, _PAUSE, _LONGEST_PAUSE))
             return None
-        self._pause = 0.0
+        self._homeless = 0
         return refusal
 
     async def finish(self, *, tells: bool) -> None:

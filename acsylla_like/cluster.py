@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Reconnection,
         SpeculativeExecution,
     )
+    from acsylla_like.retry import RetryPolicy
     from acsylla_like.security import Tls
     from acsylla_like.statement import RequestOptions
 
@@ -51,6 +52,8 @@ class ClusterOptions(TypedDict, total=False):
     `tracing_consistency` (ONE): for a trace to be there. `use_schema=False`: the driver reads no schema, so that it knows no
     replicas, and prepared `SELECT *` are prepared anew once in a second. `hostname_resolution`: names for the addresses of nodes,
     by reverse look-up. `client_id`: by which the server's table of clients knows the sessions; else each has its own.
+
+    `retry_policy`: what becomes of requests that fail; without one, whoever sent them gets the error.
     """
 
     port: int
@@ -106,6 +109,7 @@ class ClusterOptions(TypedDict, total=False):
     no_compact: bool | None
     client_id: uuid.UUID | None
     monitor_reporting_interval: float | None
+    retry_policy: RetryPolicy | None
 
 
 class ConnectOptions(ClusterOptions, total=False):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 if TYPE_CHECKING:
     from acsylla_like._native import Coordinator
     from acsylla_like.bulk import BulkReport
+    from acsylla_like.retry import Attempt
 
 __all__ = [
     "AlreadyExists",
@@ -88,6 +89,8 @@ class Error(Exception):
     """True when it is certain that nothing was applied, or the statement is idempotent."""
     transient: bool = False
     """Whether another try may succeed; whether it may be made, `retryable` tells."""
+    attempts: tuple[Attempt, ...] = ()
+    """Earlier tries of a request that a `RetryPolicy` has sent again, in their order; this error is of the last."""
     fields: ClassVar[tuple[str, ...]] = ()
     """What this class carries beside code, query and coordinator."""
 
@@ -102,6 +105,8 @@ class Error(Exception):
             facts.append(f"{self.failures} failed")
         if self.write_type is not None:
             facts.append(f"write type {self.write_type}")
+        if self.attempts:
+            facts.append(f"{len(self.attempts) + 1} tries")
         if self.coordinator is not None:
             facts.append(f"coordinator {self.coordinator}")
         if self.query is not None:

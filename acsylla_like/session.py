@@ -17,6 +17,7 @@ from acsylla_like.bulk import write_rows
 from acsylla_like.concurrent import in_order, with_indexes
 from acsylla_like.metadata import Metadata, read_metadata
 from acsylla_like.paging import Stream
+from acsylla_like.retry import NO_RETRIES, Retries, RetryPolicy, SessionRetries
 from acsylla_like.routing import Replica, Route, Router
 from acsylla_like.table_load import copy_from
 from acsylla_like.table_scan import Scan, ScanSplit
@@ -71,6 +72,7 @@ class Session(_native.Session):
         self._decoders = Decoders()
         self._loads: set[Load] = set()
         self._router: Router | None = None
+        self._retries = SessionRetries(self)
 
     async def __aenter__(self) -> Session:
         return self
@@ -247,6 +249,16 @@ class Session(_native.Session):
         finally:
             self._note_schema_change()
 
+    def _retries_of(
+        self,
+        policy: RetryPolicy,
+        query: str | PreparedStatement | Batch,
+        options: Options,
+        started: float,
+        timeout: float,
+    ) -> Retries:
+        return Retries(self, policy, query, options, started, timeout)
+
     # ---- reading page by page ----
 
     def stream(
@@ -325,7 +337,8 @@ class Session(_native.Session):
         for name, value, least in (("splits", splits, 1), ("concurrency", concurrency, 1), ("retries", retries, 0)):
             if value is not None and (type(value) is not int or value < least):
                 raise ValueError(f"{name} must be an int of at least {least}, not {value!r}")
-        made = _native.Options(idempotent=True).with_changes(**options)
+        # A scan has tries of its own, which choose their nodes.
+        made = _native.Options(idempotent=True).with_changes(**options).with_changes(retry_policy=NO_RETRIES)
         if not made.page_size:
             made = made.with_changes(page_size=self.options.page_size or self.cluster.page_size)
         return Scan(
@@ -628,6 +641,16 @@ class Session(_native.Session):
             raise TypeError(f"keyspace must be a str, not {type(keyspace).__name__}")
         self._require_open()
         return await read_metadata(self, keyspace, timeout)
+
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """What the driver counts and what we count, as nested dicts; latencies in seconds, rates in requests per second.
+
+        `requests`: the driver's latencies over its recent requests, and its rates; `connections`; `errors`; `session`: this
+        session's own counts since it was opened (`in_flight`: not answered by now); `retries`: those of retry policies (`sent`: tries
+        after the first; `succeeded`: requests that were answered by one; `ignored`: errors that a policy passed over; `over_budget`:
+        tries that the budget did not allow).
+        """
+        return {**super().metrics(), "retries": dict(self._retries.counts)}
 
     # ---- closing ----
 

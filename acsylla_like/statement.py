@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from acsylla_like._native import Coordinator, Parameters
     from acsylla_like.policies import Consistency
+    from acsylla_like.retry import RetryPolicy
 
 __all__ = [
     "Batch",
@@ -45,6 +46,7 @@ class RequestOptions(TypedDict, total=False):
     custom_payload: Mapping[str, bytes] | None
     routing_key: bytes | None
     host: Coordinator | tuple[str, int] | str | None
+    retry_policy: RetryPolicy | None
 
 
 def create_statement(query: str | PreparedStatement, parameters: Parameters = None, **options: Unpack[RequestOptions]) -> Statement:

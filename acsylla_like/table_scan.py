@@ -21,6 +21,7 @@ from acsylla_like import _native, errors
 from acsylla_like._native import ArrowBatch, ArrowSchema, ArrowTable, Options
 from acsylla_like.checkpoint import Checkpoint
 from acsylla_like.key_markers import partition_key
+from acsylla_like.retry import back_off
 from acsylla_like.select_star import columns as columns_of_table
 from acsylla_like.select_star import names_of, quoted
 from acsylla_like.topology import read_topology
@@ -36,19 +37,7 @@ __all__ = ["Scan", "ScanSplit", "split_ring", "table_name"]
 # in a range that leaves its start out and takes its end in.
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
 
-# Failures after which the same page may come from the same or another node. A read changes nothing.
-_PASSING = (
-    errors.ConnectionLost,
-    errors.IsBootstrapping,
-    errors.NoHostsAvailable,
-    errors.Overloaded,
-    errors.ReadFailure,
-    errors.ReadTimeout,
-    errors.RequestQueueFull,
-    errors.RequestTimeout,
-    errors.Unavailable,
-)
-# Seconds before the second try of a page; it doubles from try to try.
+# Seconds before the second try of a page, and before any; they grow from try to try.
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 5.0
 
@@ -298,17 +287,15 @@ class Scan:
 
     async def _answer(self, split: ScanSplit, state: bytes | None, request: Request[Result]) -> Result:
         """The page that was asked for, from the second try on of whichever node answers."""
-        pause = _FIRST_PAUSE
-        for left in range(self._retries, -1, -1):
+        for tries in range(1, self._retries + 2):
             try:
                 return await request
             except errors.Error as error:
-                if left == 0 or not (isinstance(error, _PASSING) or type(error) is errors.ServerError):
+                if tries > self._retries or not error.transient:  # a read changes nothing
                     raise
                 if split.host is not None:
                     self._unreachable.add(split.host)
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
+            await asyncio.sleep(back_off(tries, _FIRST_PAUSE, _LONGEST_PAUSE))
             request = self._send(split, state)
         raise AssertionError("the last try returns or raises")
 

@@ -18,7 +18,9 @@ cdef class Cluster:
                  max_schema_wait_time=None, tracing_max_wait_time=None, tracing_retry_wait_time=None,
                  tracing_consistency=None, use_schema=None, hostname_resolution=None, randomized_contact_points=None,
                  max_reusable_write_objects=None, prepare_on_all_hosts=None, prepare_on_up_or_add_host=None,
-                 no_compact=None, client_id=None, monitor_reporting_interval=None):
+                 no_compact=None, client_id=None, monitor_reporting_interval=None,
+                 # retries
+                 retry_policy=None):
         _ensure_loaded()
         ensure_logging()
         self.contact_points = _contact_points(contact_points)
@@ -30,6 +32,9 @@ cdef class Cluster:
         if keyspace is not None and not isinstance(keyspace, str):
             raise TypeError(f"keyspace must be a str, not {type(keyspace).__name__}")
         self.keyspace = keyspace
+        if retry_policy is not None and not isinstance(retry_policy, _RetryPolicy):
+            raise TypeError(f"retry_policy must be a RetryPolicy, not {type(retry_policy).__name__}")
+        self.retry_policy = retry_policy
 
         cdef ClusterHandle handle
         cdef RetryPolicyHandle policy

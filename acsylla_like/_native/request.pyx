@@ -22,6 +22,9 @@ cdef enum RequestState:
     DONE
     CANCELLED
 
+from acsylla_like.retry import IGNORE as _IGNORE
+from acsylla_like.retry import RETHROW as _RETHROW
+
 _CancelledError = _asyncio.CancelledError
 _InvalidStateError = _asyncio.InvalidStateError
 
@@ -233,7 +236,7 @@ cdef class Request(TicketHolder):
         if self.kind == CLOSE and session == NULL:
             raise _errors.SessionClosed("the session is not open")
         if self.kind != CLOSE and self.kind != CONNECT:
-            self.session.require_open(self.is_step or self.pages is not None)
+            self.session.require_open(self.is_step or self.pages is not None or self.retries is not None)
         if self.kind == EXECUTE:
             return self.watch(driver.cass_session_execute(session, self.statement.get()))
         if self.kind == BATCH:
@@ -275,10 +278,12 @@ cdef class Request(TicketHolder):
             self.cancel()
             return
         error = task.exception()
-        if error is None:
-            self.finish(task.result())
+        if error is not None:
+            self.fail_or_retry(error)
+        elif type(task.result()) is Options:  # of a pause
+            self.send_again(task.result())
         else:
-            self.fail(error)
+            self.finish(task.result())
 
     cdef int on_set(self) except -1:
         """The driver has answered; called by the reactor."""
@@ -322,12 +327,16 @@ cdef class Request(TicketHolder):
             self.pages = []
         self.pages.append(page)
         self.has_more_steps()
+        if self.retries is not None:  # the next page has tries of its own
+            self.retries.succeeded()
+            self.retries = None
         check(driver.cass_statement_set_paging_state(self.statement.get(), page.result.get()), "the paging state")
         if not isinf(self.timeout):
             remaining = self.started + self.timeout - monotonic()
             if remaining <= 0:
                 raise self.timeout_error()
-            driver.cass_statement_set_request_timeout(self.statement.get(), driver_milliseconds(remaining))
+            driver.cass_statement_set_request_timeout(
+                self.statement.get(), driver_milliseconds(min(remaining, self.options.try_timeout)))
         return self.submit()
 
     cdef int on_error(self, CassError code) except -1:
@@ -342,7 +351,39 @@ cdef class Request(TicketHolder):
             self.has_recovered = True
             return self.delegate_to(self.session._recover(
                 self.query, self.parameters, self.options.with_changes(timeout=self.remaining()), error))
-        return self.fail(error)
+        return self.fail_or_retry(error)
+
+    cdef int fail_or_retry(self, object error) except -1:
+        """The end, unless a policy has it sent again. What it has decided of a step holds for the request, too."""
+        if (self.options.retry_policy is None or (self.kind != EXECUTE and self.kind != BATCH)
+                or not isinstance(error, _errors.Error) or "attempts" in error.__dict__):
+            return self.fail(error)
+        try:
+            if self.retries is None:
+                self.retries = self.session._retries_of(
+                    self.options.retry_policy, self.query, self.options, self.started, self.timeout)
+            decision = self.retries.after(error)
+        except Exception as mistake:  # of the policy's
+            decision, error = _RETHROW, mistake
+        if decision is not _IGNORE and decision is not _RETHROW:
+            return self.delegate_to(decision)
+        self.retries = None
+        return self.fail(error) if decision is _RETHROW else self.finish(Result.__new__(Result))
+
+    cdef int send_again(self, Options options) except -1:
+        """Sends what was frozen when the request was made, as a statement of the driver's that is made anew."""
+        cdef object cold
+        self.has_recovered = False
+        try:
+            if self.cold is not None:
+                return self.delegate_to(self.cold.func(*self.cold.args[:-1], options))
+            self.session.build_again(self, options)
+            if self.cold is not None:
+                cold = self.cold
+                return self.delegate_to(cold())
+            return self.submit()
+        except Exception as error:
+            return self.fail(error)
 
     cdef bint _can_recover(self, CassError code) noexcept:
         """A prepared statement that a node no longer knows is prepared anew by the driver itself; where that fails it says
@@ -389,6 +430,10 @@ cdef class Request(TicketHolder):
         if self.is_unfinished:
             self.is_unfinished = False
             self.session.unfinished.discard(self)
+            if self.retries is not None:
+                if self.state == DONE and self.exception_value is None:
+                    self.retries.succeeded()
+                self.retries = None
         return 0
 
     cdef int release(self) except -1:

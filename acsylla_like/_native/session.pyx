@@ -85,6 +85,8 @@ cdef class Session:
         self.keyspace = cluster.keyspace if keyspace is None else keyspace
         if options is not None:
             self.options = options
+        if cluster.retry_policy is not None and self.options.retry_policy is None:
+            self.options = self.options.with_changes(retry_policy=cluster.retry_policy)
         self.opened_at = opened_at
         self.number = next(_session_numbers)
         if not self.owner.create():
@@ -121,13 +123,13 @@ cdef class Session:
 
     def execute(self, query, parameters=None, *, timeout=None, consistency=None, serial_consistency=None, page_size=None,
                 paging_state=None, timestamp=None, idempotent=None, tracing=None, execution_profile=None,
-                custom_payload=None, routing_key=None, host=None):
+                custom_payload=None, routing_key=None, host=None, retry_policy=None):
         """Executes a text, a PreparedStatement, a Statement or a Batch; awaits to a Result.
 
         `parameters` is a sequence, or a mapping by name; a text with parameters is prepared once and kept. Without
         `page_size` (rows) the result has all rows, fetched behind the scenes; with it, one page, from `paging_state` (bytes)
         on. `timeout` is in seconds for the whole call, math.inf for none; `timestamp` in microseconds since 1970;
-        `host` an address, an (address, port) or a Coordinator.
+        `host` an address, an (address, port) or a Coordinator. `retry_policy` decides whether it is sent again when it fails.
 
         Raises an Error of the server or the driver; TypeError, ValueError, OverflowError or BindError for mistakes, before
         anything is sent. Cancelling it frees what it holds when the server answers; a write may still be applied.
@@ -136,12 +138,12 @@ cdef class Session:
             if (timeout is not None or consistency is not None or serial_consistency is not None or page_size is not None
                     or paging_state is not None or timestamp is not None or idempotent is not None or tracing is not None
                     or execution_profile is not None or custom_payload is not None or routing_key is not None
-                    or host is not None):
+                    or host is not None or retry_policy is not None):
                 return self.request_for(query, parameters, Options(
                     timeout=timeout, consistency=consistency, serial_consistency=serial_consistency, page_size=page_size,
                     paging_state=paging_state, timestamp=timestamp, idempotent=idempotent, tracing=tracing,
                     execution_profile=execution_profile, custom_payload=custom_payload, routing_key=routing_key,
-                    host=host))
+                    host=host, retry_policy=retry_policy))
             return self.request_for(query, parameters, _NO_OPTIONS)
         except Exception as error:
             return self.failed_request(query, error)
@@ -184,6 +186,8 @@ cdef class Session:
             options = options.over((<Batch>query).options)
         if isinstance(query, PreparedStatement):
             options = options.over((<PreparedStatement>query).options)
+        if self.cluster.profile_retry_policies is not None and options.retry_policy is None:
+            options = self.with_policy_of_profile(options)
         options = options.over(self.options)
         request = new_request(self, BATCH if isinstance(query, Batch) else EXECUTE, query, options)
         try:
@@ -192,6 +196,37 @@ cdef class Session:
             request.state = CANCELLED  # nobody shall be warned of it
             raise
         return request
+
+    cdef Options with_policy_of_profile(self, Options options):
+        """The options with the retry policy of the execution profile that they, or the session's, name."""
+        name = self.options.execution_profile if options.execution_profile is None else options.execution_profile
+        policy = self.cluster.profile_retry_policies.get(name)
+        return options if policy is None else options.with_changes(retry_policy=policy)
+
+    cdef int build_again(self, Request request, Options options) except -1:
+        """What the driver needs to execute a request once more, with other options, from the page on that has failed."""
+        cdef Options of_the_request = request.options
+        cdef Page page
+        if request.kind == BATCH:
+            request.batch.reset(new_batch(<Batch>request.query, <list>request.parameters, options))
+            return 0
+        request.options = options  # only of this try: further pages are asked for with the request's own
+        try:
+            if isinstance(request.query, PreparedStatement):
+                self.build_prepared(request, <PreparedStatement>request.query, request.parameters)
+            else:
+                request.statement.reset(new_text_statement(<str>request.query))
+                self.complete_statement(request)
+        finally:
+            request.options = of_the_request
+        if request.cold is not None:
+            return 0
+        driver.cass_statement_set_request_timeout(
+            request.statement.get(), driver_milliseconds(min(options.timeout, options.try_timeout)))
+        if request.pages is not None:
+            page = <Page>request.pages[-1]
+            check(driver.cass_statement_set_paging_state(request.statement.get(), page.result.get()), "the paging state")
+        return 0
 
     cdef int build(self, Request request, object query, object parameters) except -1:
         if isinstance(query, PreparedStatement):
@@ -272,7 +307,7 @@ cdef class Session:
         if options is not _NO_OPTIONS:
             options.apply_to_statement(statement)
         # Always: a bound statement inherits the timeout that its preparation had.
-        driver.cass_statement_set_request_timeout(statement, driver_milliseconds(request.timeout))
+        driver.cass_statement_set_request_timeout(statement, driver_milliseconds(min(request.timeout, options.try_timeout)))
         if options.page_size:
             driver.cass_statement_set_paging_size(statement, options.page_size)
         else:
@@ -419,6 +454,10 @@ cdef class Session:
         return self.owner.is_of_this_process()
 
     # ---- what it knows ----
+
+    @property
+    def _requests_started(self):
+        return self.requests_started
 
     def register_user_type(self, str keyspace not None, str name not None, cls):
         """Has values of the user type `keyspace.name` come back as `cls(**fields)` and lets such objects be bound.

@@ -9,6 +9,7 @@ from collections.abc import Mapping as _Mapping
 from copy import copy as _copy
 
 from acsylla_like.policies import Consistency as _Consistency
+from acsylla_like.retry import RetryPolicy as _RetryPolicy
 
 cdef object _UNSET
 from acsylla_like.types import UNSET as _UNSET
@@ -80,11 +81,12 @@ cdef class Options:
 
     def __cinit__(self):
         self.timeout = NAN
+        self.try_timeout = INFINITY
         self.consistency = self.serial_consistency = self.idempotent = self.tracing = -1
 
     def __init__(self, *, timeout=None, consistency=None, serial_consistency=None, page_size=None, paging_state=None,
                  timestamp=None, idempotent=None, tracing=None, execution_profile=None, custom_payload=None,
-                 routing_key=None, host=None, Options defaults=None):
+                 routing_key=None, host=None, retry_policy=None, Options defaults=None):
         if defaults is not None:
             self._take(defaults)
         if timeout is not None:
@@ -118,6 +120,11 @@ cdef class Options:
             raise ValueError("routing_key: the driver routes by the bound partition key alone; give the text parameters")
         if host is not None:
             self._set_host(host)
+        if retry_policy is not None:
+            if not isinstance(retry_policy, _RetryPolicy):
+                raise TypeError(f"retry_policy must be a RetryPolicy, not {type(retry_policy).__name__}")
+            self.retry_policy = retry_policy
+            self.try_timeout = INFINITY if retry_policy.try_timeout is None else retry_policy.try_timeout
 
     cdef int _take(self, Options other) except -1:
         """Takes what `other` says, and leaves the rest alone."""
@@ -145,6 +152,9 @@ cdef class Options:
         if other.host is not None:
             self.host = other.host
             self.host_port = other.host_port
+        if other.retry_policy is not None:
+            self.retry_policy = other.retry_policy
+            self.try_timeout = other.try_timeout
         return 0
 
     cpdef Options over(self, Options defaults):
@@ -214,8 +224,9 @@ cdef class Options:
         return 0
 
     cdef int apply_to_batch(self, CassBatch* batch) except -1:
-        if not isnan(self.timeout):
-            driver.cass_batch_set_request_timeout(batch, driver_milliseconds(self.timeout))
+        if not isnan(self.timeout) or not isinf(self.try_timeout):
+            driver.cass_batch_set_request_timeout(
+                batch, driver_milliseconds(self.try_timeout if isnan(self.timeout) else min(self.timeout, self.try_timeout)))
         if self.consistency >= 0:
             driver.cass_batch_set_consistency(batch, <CassConsistency>self.consistency)
         if self.serial_consistency >= 0:
@@ -234,6 +245,16 @@ cdef class Options:
         if self.host is not None:
             raise ValueError("host cannot be chosen for a batch: the driver has no such option")
         return 0
+
+    @property
+    def is_idempotent(self):
+        """True, False, or None where nothing is said."""
+        return None if self.idempotent < 0 else self.idempotent == 1
+
+    @property
+    def has_host(self):
+        """Whether a node is chosen."""
+        return self.host is not None
 
     def timeout_or(self, double default):
         """The timeout in seconds, or `default` where it says none."""
