@@ -41,6 +41,7 @@ class ClusterOptions(TypedDict, total=False):
     for one that trusts whom the system trusts.
     `shard_aware_port`: whether connections to ScyllaDB choose their shard by their source port, True or a range (first, end) of local
     ports; where that does not work, and by default, connections are opened until each shard has one.
+    `heartbeat_interval` (30 s) and `idle_timeout` (60 s): math.inf for none.
 
     `load_balancing`, `latency_aware`, `reconnection`, `speculative_execution`, `timestamps`: see `acsylla_like.policies`, where
     `execution_profiles` are too, by name. `allowed_hosts`, `denied_hosts` (addresses) and `allowed_dcs`, `denied_dcs`: the nodes

@@ -47,7 +47,7 @@ _RESERVED = frozenset(
     """.split()  # noqa: SIM905
 )
 # A user type of such a name has to be quoted, or it would mean the native one.
-_NATIVE_TYPES = frozenset(
+NATIVE_TYPES = frozenset(
     """
     ascii bigint blob boolean counter date decimal double duration empty float frozen inet int list map set smallint text time
     timestamp timeuuid tinyint tuple uuid varchar varint vector
@@ -73,17 +73,17 @@ _NOT_OPTIONS = frozenset(
 _CHANCES = ("read_repair_chance", "dclocal_read_repair_chance")
 
 
-def _named(name: str) -> str:
+def named(name: str) -> str:
     """A name as CQL reads it, in quotes only where it needs them."""
     return name if _PLAIN_NAME.fullmatch(name) and name not in _RESERVED else quoted(name)
 
 
 def _named_type(name: str) -> str:
-    return quoted(name) if name in _NATIVE_TYPES else _named(name)
+    return quoted(name) if name in NATIVE_TYPES else named(name)
 
 
 def _path(keyspace: str, name: str, with_keyspace: bool) -> str:
-    return f"{_named(keyspace)}.{_named(name)}" if with_keyspace else _named(name)
+    return f"{named(keyspace)}.{named(name)}" if with_keyspace else named(name)
 
 
 def _literal(value: object) -> str:
@@ -124,7 +124,7 @@ class ColumnMetadata:
         """Its definition within CREATE TABLE."""
         static = " static" if self.kind == "static" else ""
         mask = "" if self.mask is None else f" MASKED WITH {self.mask}"
-        return f"{_named(self.name)} {self.type}{static}{mask}"
+        return f"{named(self.name)} {self.type}{static}{mask}"
 
 
 @dataclass(frozen=True)
@@ -148,19 +148,19 @@ class IndexMetadata:
         table = _path(self.keyspace, self.table, with_keyspace)
         options = {name: value for name, value in self.options.items() if name not in ("target", "class_name")}
         if self.kind != "CUSTOM":
-            return f"CREATE INDEX {_named(self.name)} ON {table} ({self._target()});"
+            return f"CREATE INDEX {named(self.name)} ON {table} ({self._target()});"
         class_name = _literal(self.options.get("class_name", ""))
         settings = f" WITH OPTIONS = {_literal(options)}" if options else ""
-        return f"CREATE CUSTOM INDEX {_named(self.name)} ON {table} ({self._target()}) USING {class_name}{settings};"
+        return f"CREATE CUSTOM INDEX {named(self.name)} ON {table} ({self._target()}) USING {class_name}{settings};"
 
     def _target(self) -> str:
         target = self.target
         if target.startswith("{"):  # ScyllaDB's local indexes
             parts = json.loads(target)
-            return f"({', '.join(map(_named, parts['pk']))}), {', '.join(map(_named, parts['ck']))}"
+            return f"({', '.join(map(named, parts['pk']))}), {', '.join(map(named, parts['ck']))}"
         if target.startswith('"') or _TARGET_FUNCTION.fullmatch(target):
             return target
-        return _named(target)
+        return named(target)
 
 
 @dataclass(frozen=True)
@@ -174,13 +174,13 @@ class TriggerMetadata:
 
     def as_cql(self, *, with_keyspace: bool = True) -> str:
         """The statement that creates it."""
-        return f"CREATE TRIGGER {_named(self.name)} ON {_path(self.keyspace, self.table, with_keyspace)} USING {_literal(self.class_name)};"
+        return f"CREATE TRIGGER {named(self.name)} ON {_path(self.keyspace, self.table, with_keyspace)} USING {_literal(self.class_name)};"
 
 
 def _key(columns: Mapping[str, ColumnMetadata]) -> str:
     """The inside of PRIMARY KEY (…)."""
-    partition = [_named(column.name) for column in columns.values() if column.kind == "partition_key"]
-    clustering = [_named(column.name) for column in columns.values() if column.kind == "clustering"]
+    partition = [named(column.name) for column in columns.values() if column.kind == "partition_key"]
+    clustering = [named(column.name) for column in columns.values() if column.kind == "clustering"]
     first = partition[0] if len(partition) == 1 else f"({', '.join(partition)})"
     return ", ".join([first, *clustering])
 
@@ -188,7 +188,7 @@ def _key(columns: Mapping[str, ColumnMetadata]) -> str:
 def _properties(columns: Mapping[str, ColumnMetadata], options: Mapping[str, Any], *, has: Sequence[str] = ()) -> str:
     """The part of a CREATE TABLE or VIEW that follows WITH."""
     found = list(has)
-    order = ", ".join(f"{_named(c.name)} {c.clustering_order.upper()}" for c in columns.values() if c.kind == "clustering")
+    order = ", ".join(f"{named(c.name)} {c.clustering_order.upper()}" for c in columns.values() if c.kind == "clustering")
     if order:
         found.append(f"CLUSTERING ORDER BY ({order})")
     found += [f"{name} = {_literal(value)}" for name, value in sorted(options.items())]
@@ -223,7 +223,7 @@ class MaterializedViewMetadata:
 
     def as_cql(self, *, with_keyspace: bool = True) -> str:
         """The statement that creates it."""
-        columns = "*" if self.include_all_columns else ", ".join(map(_named, self.columns))
+        columns = "*" if self.include_all_columns else ", ".join(map(named, self.columns))
         # A view's rows live as long as the table's, and the server refuses to be told so.
         options = {name: value for name, value in self.options.items() if name != "default_time_to_live"}
         properties = _properties(self.columns, options)
@@ -311,8 +311,8 @@ class UserTypeMetadata:
 
     def as_cql(self, *, with_keyspace: bool = True) -> str:
         """The statement that creates it."""
-        keyspace = f"{_named(self.keyspace)}." if with_keyspace else ""
-        fields = ",\n".join(f"    {_named(name)} {type_name}" for name, type_name in self.fields.items())
+        keyspace = f"{named(self.keyspace)}." if with_keyspace else ""
+        fields = ",\n".join(f"    {named(name)} {type_name}" for name, type_name in self.fields.items())
         return f"CREATE TYPE {keyspace}{_named_type(self.name)} (\n{fields}\n);"
 
 
@@ -336,11 +336,11 @@ class FunctionMetadata:
 
     def as_cql(self, *, with_keyspace: bool = True) -> str:
         """The statement that creates it."""
-        arguments = ", ".join(f"{_named(name)} {kind}" for name, kind in zip(self.argument_names, self.argument_types, strict=True))
+        arguments = ", ".join(f"{named(name)} {kind}" for name, kind in zip(self.argument_names, self.argument_types, strict=True))
         on_null = "CALLED" if self.called_on_null_input else "RETURNS NULL"
         return (
             f"CREATE FUNCTION {_path(self.keyspace, self.name, with_keyspace)}({arguments})\n"
-            f"    {on_null} ON NULL INPUT\n    RETURNS {self.return_type}\n    LANGUAGE {_named(self.language)}\n    AS {_body(self.body)};"
+            f"    {on_null} ON NULL INPUT\n    RETURNS {self.return_type}\n    LANGUAGE {named(self.language)}\n    AS {_body(self.body)};"
         )
 
 
@@ -367,11 +367,11 @@ class AggregateMetadata:
         """The statement that creates it."""
         lines = [
             f"CREATE AGGREGATE {_path(self.keyspace, self.name, with_keyspace)}({', '.join(self.argument_types)})",
-            f"SFUNC {_named(self.state_function)}",
+            f"SFUNC {named(self.state_function)}",
             f"STYPE {self.state_type}",
         ]
         if self.final_function is not None:
-            lines.append(f"FINALFUNC {_named(self.final_function)}")
+            lines.append(f"FINALFUNC {named(self.final_function)}")
         if self.initial_condition is not None:
             lines.append(f"INITCOND {self.initial_condition}")
         return "\n    ".join(lines) + ";"
@@ -405,13 +405,13 @@ class KeyspaceMetadata:
     def as_cql(self) -> str:
         """The statement that creates the keyspace alone."""
         durable = _literal(self.durable_writes)
-        text = f"CREATE KEYSPACE {_named(self.name)} WITH replication = {_literal(self.replication)} AND durable_writes = {durable};"
-        return f"/* a virtual keyspace, which cannot be created: {_named(self.name)} */" if self.is_virtual else text
+        text = f"CREATE KEYSPACE {named(self.name)} WITH replication = {_literal(self.replication)} AND durable_writes = {durable};"
+        return f"/* a virtual keyspace, which cannot be created: {named(self.name)} */" if self.is_virtual else text
 
     def export(self, *, with_keyspace: bool = True) -> list[str]:
         """The statements that create the keyspace and everything in it, each after what it needs."""
         parts: list[UserTypeMetadata | FunctionMetadata | AggregateMetadata] = [
-            *self._ordered_types(),
+            *self.ordered_types(),
             *self.functions.values(),
             *self.aggregates.values(),
         ]
@@ -420,7 +420,7 @@ class KeyspaceMetadata:
             exported += table.export(with_keyspace=with_keyspace)
         return exported
 
-    def _ordered_types(self) -> Iterator[UserTypeMetadata]:
+    def ordered_types(self) -> Iterator[UserTypeMetadata]:
         """The user types, each after those that its fields have."""
         done: set[str] = set()
 
@@ -608,7 +608,7 @@ def _mask(row: dict[str, Any]) -> str:
         "null" if is_null else _literal(value) if kind in _QUOTED_TYPES else value
         for is_null, value, kind in zip(nulls, values, kinds, strict=True)
     ]
-    return f"{_named(row['function_keyspace'])}.{_named(row['function_name'])}({', '.join(arguments)})"
+    return f"{named(row['function_keyspace'])}.{named(row['function_name'])}({', '.join(arguments)})"
 
 
 def _index(row: dict[str, Any]) -> IndexMetadata:

@@ -165,20 +165,20 @@ cdef class Cluster:
                 cluster, <unsigned>ceil(delay_seconds(monitor_reporting_interval, "monitor_reporting_interval")))
         if heartbeat_interval is not None:
             driver.cass_cluster_set_connection_heartbeat_interval(
-                cluster, <unsigned>max(1.0, ceil(timeout_seconds(heartbeat_interval, "heartbeat_interval"))))
+                cluster, _whole_seconds(heartbeat_interval, "heartbeat_interval", 0))
         if idle_timeout is not None:
             driver.cass_cluster_set_connection_idle_timeout(
-                cluster, <unsigned>max(1.0, ceil(timeout_seconds(idle_timeout, "idle_timeout"))))
+                cluster, _whole_seconds(idle_timeout, "idle_timeout", 0x7FFFFFFF))
         if tcp_nodelay is not None:
             driver.cass_cluster_set_tcp_nodelay(cluster, truth_of(tcp_nodelay, "tcp_nodelay"))
         if tcp_keepalive is not None:
             driver.cass_cluster_set_tcp_keepalive(
-                cluster, 1, <unsigned>max(1.0, ceil(timeout_seconds(tcp_keepalive, "tcp_keepalive"))))
+                cluster, 1, _whole_seconds(tcp_keepalive, "tcp_keepalive", 0x7FFF))
         if token_aware_routing is not None:
             driver.cass_cluster_set_token_aware_routing(cluster, truth_of(token_aware_routing, "token_aware_routing"))
         if coalesce_delay is not None:
             check(driver.cass_cluster_set_coalesce_delay(
-                cluster, <int64_t>(timeout_seconds(coalesce_delay, "coalesce_delay") * 1e6)), "coalesce_delay")
+                cluster, <int64_t>(delay_seconds(coalesce_delay, "coalesce_delay") * 1e6)), "coalesce_delay")
         # Retries are decided above the driver, by the error's fields: its default policy would turn UNAVAILABLE into
         # "no hosts available".
         policy.reset(driver.cass_retry_policy_fallthrough_new())
@@ -231,6 +231,14 @@ cdef int _set_credentials(CassCluster* cluster, object username, object password
         driver.cass_cluster_set_credentials_n(
             cluster, <const char*>name, len(name), <const char*>secret, len(secret))
     return 0
+
+
+cdef unsigned _whole_seconds(object value, str name, unsigned for_ever) except? 0:
+    """A time in the driver's unit, rounded up; `for_ever` for infinity."""
+    cdef double seconds = timeout_seconds(value, name)
+    if isinf(seconds):
+        return for_ever
+    return <unsigned>min(max(1.0, ceil(seconds)), <double>0x7FFFFFFF)
 
 
 cdef CassUuid _driver_uuid(object value):

@@ -14,6 +14,9 @@ _driver_logger = _logging.getLogger("acsylla_like.driver")
 _LOGGING_LEVELS = (0, _logging.CRITICAL, _logging.ERROR, _logging.WARNING, _logging.INFO, _logging.DEBUG, 5)
 _DRIVER_LEVELS = {"disabled": 0, "critical": 1, "error": 2, "warning": 3, "info": 4, "debug": 5, "trace": 6}
 cdef bint _logging_started = False
+cdef object _log_listener = None
+_driver_level = 4           # what the package's user wants of the driver
+_listener_level = 0         # what the listener wants
 
 
 def set_driver_log_level(str level not None):
@@ -22,12 +25,40 @@ def set_driver_log_level(str level not None):
     Process-wide, like the driver's log; call it before the first session. What is made is filtered again by the logger
     `acsylla_like.driver`. Raises ValueError for another word.
     """
-    global _logging_started
+    global _logging_started, _driver_level
     if level not in _DRIVER_LEVELS:
         raise ValueError(f"log level {level!r} is none of {', '.join(_DRIVER_LEVELS)}")
     _ensure_loaded()
-    start_logging(_DRIVER_LEVELS[level])
-    _logging_started = True
+    _driver_level = _DRIVER_LEVELS[level]
+    _set_level()
+
+
+def set_log_listener(listener):
+    """Has each line given to `listener(severity, text, file, line, function, milliseconds)` first; the package's own logger
+    gets those for which it returns False. The severity is the driver's number."""
+    global _log_listener
+    _log_listener = listener
+
+
+def widen_driver_log(str level not None):
+    """Has the driver make lines of `level` for the listener, even if the package's user wants less. Raises ValueError."""
+    global _listener_level
+    if level not in _DRIVER_LEVELS:
+        raise ValueError(f"log level {level!r} is none of {', '.join(_DRIVER_LEVELS)}")
+    _ensure_loaded()
+    _listener_level = _DRIVER_LEVELS[level]
+    _set_level()
+
+
+cdef int _set_level() except -1:
+    global _logging_started
+    level = max(_driver_level, _listener_level)
+    if _logging_started:
+        driver.cass_log_set_level(level)  # not the callback again, which sessions may be reading
+    else:
+        start_logging(level)
+        _logging_started = True
+    return 0
 
 
 cdef int ensure_logging() except -1:
@@ -59,11 +90,19 @@ def deliver_log_lines():
 
 
 cdef int _deliver(const CassLogMessage* message) except -1:
-    level = _LOGGING_LEVELS[message.severity] if message.severity < 7 else _logging.DEBUG
+    severity = message.severity if message.severity < 7 else 5
     text = message.message.decode("utf-8", "replace")
     # ScyllaDB's fork says this as an error for each connection to a server that has no shards, as Apache Cassandra.
     if "Continuing WITHOUT SHARD-AWARENESS" in text:
-        level = _logging.DEBUG
+        severity = 5
+    if _log_listener is not None:
+        try:
+            if _log_listener(severity, text, message.file.decode("utf-8", "replace"), message.line,
+                             message.function.decode("utf-8", "replace"), message.time_ms):
+                return 0
+        except Exception:
+            _driver_logger.exception("the listener for log lines failed")
+    level = _LOGGING_LEVELS[severity]
     if not _driver_logger.isEnabledFor(level):
         return 0
     record = _driver_logger.makeRecord(
