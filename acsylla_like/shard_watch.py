@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from acsylla_like.cluster import Cluster
     from acsylla_like.session import Session
 
-__all__ = ["HostShards", "closed", "opened", "registered", "shards_of"]
+__all__ = ["HostShards", "closed", "hosts_told", "opened", "registered", "shards_of"]
 
 logger = logging.getLogger("acsylla_like.shards")
 
@@ -39,6 +39,7 @@ _COVER_TIMEOUT = 3.0  # until a fresh driver session has its connections
 _RETRY, _RETRY_MOST = 15.0, 600.0  # until the shard-aware port is tried again, doubled each time
 _PROOFS = 3  # connections that must reach the shard of their port
 _SHORTEST_DELAY = 1.0  # between attempts to reconnect, for ports to be counted in time
+_TOLD_TIMEOUT = 1.0
 _KINDS: dict[str, Literal["up", "down", "add", "remove"]] = {
     "host_up": "up", "host_down": "down", "host_added": "add", "host_removed": "remove",
 }  # fmt: skip
@@ -367,12 +368,7 @@ class _Watcher:
                 return False
             active = list(self.guarded.values())
         until = min((guarded.retry_at for guarded in active), default=math.inf) - time.monotonic()
-        event = _native.next_session_event(0.0 if tasks else max(0.0, until))
-        while event is not None:
-            number, kind, address = event
-            if number in self.guarded:
-                self.guarded[number].note(kind, address)
-            event = _native.next_session_event(0.0)
+        self.take(_native.next_session_event(0.0 if tasks else max(0.0, until)))
         for guarded in active:
             if guarded.has_work and (guarded.work is None or guarded.work.done()):
                 guarded.work = loop.create_task(guarded.settle())
@@ -386,6 +382,15 @@ class _Watcher:
                     for guarded in active:
                         guarded.is_broken |= guarded.work is task  # rather than again and again
         return True
+
+    def take(self, event: tuple[int, str, str | None] | None) -> None:
+        """Notes an event and those that came after it."""
+        while event is not None:
+            number, kind, address = event
+            guarded = self.guarded.get(number)
+            if guarded is not None:
+                guarded.note(kind, address)
+            event = _native.next_session_event(0.0)
 
     def stop(self) -> None:
         """At exit: a thread that comes back from the driver while the interpreter ends would crash it."""
@@ -431,6 +436,17 @@ def closed(session: Session) -> None:
     if guarded is not None and not guarded.is_opened:
         del _watcher.guarded[session.number]  # nothing has begun
     _native.interrupt_session_event()
+
+
+async def hosts_told(session: Session) -> None:
+    """Waits until the listener of its cluster, if there is one, was told of the hosts that it connected to."""
+    guarded = _watcher.guarded.get(session.number)
+    if guarded is None or guarded.cluster.listener is None:
+        return
+    ends = time.monotonic() + _TOLD_TIMEOUT
+    while not any("host_up" in kinds for kinds in guarded.told.values()) and time.monotonic() < ends:  # noqa: ASYNC110 in another thread
+        await asyncio.sleep(0.001)
+    await asyncio.sleep(0)
 
 
 def _dropped(_: object) -> None:

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from acsylla_like import _native, policies
+from acsylla_like import _native, policies, shard_watch
 from acsylla_like import errors as _core
 from acsylla_like.cluster import create_cluster as create_core_cluster
 from acsylla_like.compat.enums import Consistency, HostListenerEvent, SSLVerifyFlags, serial_or_none
@@ -90,14 +90,11 @@ class Cluster:
         except _core.Error as error:
             raise translated(error) from error
         finally:
-            self._hand_over()
-            await asyncio.sleep(0)  # callbacks have been called when this returns, as acsylla's users expect
+            # Callbacks have been called when this returns, as acsylla's users expect.
+            _native.deliver_log_lines()
+            await asyncio.sleep(0)
+        await shard_watch.hosts_told(session)
         return Session(self, session)
-
-    def _hand_over(self) -> None:
-        """Delivers what the driver has said until now."""
-        _native.deliver_log_lines()
-        _native.deliver_host_events()
 
     def get_logger(self) -> Logger:
         """The cluster's Logger."""

@@ -242,7 +242,7 @@ class Session:
         """Closes the session when the requests in flight are answered."""
         with _translating():
             await self._session.close()
-        self.cluster._hand_over()
+        _native.deliver_log_lines()
 
 
 def _microseconds(seconds: float) -> int:

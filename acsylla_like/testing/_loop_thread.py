@@ -15,6 +15,20 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
+async def _some_turns() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def stop_listening(server: asyncio.Server) -> None:
+    """Closes it without losing a connection that is just being accepted: asyncio fails to attach that to a closed server."""
+    loop = asyncio.get_running_loop()
+    for listener in server.sockets:
+        loop.remove_reader(listener.fileno())
+    await _some_turns()
+    server.close()
+
+
 class LoopThread:
     """The life of such a server: `start()` and `stop()`, or `with` and `async with`."""
 
@@ -27,7 +41,11 @@ class LoopThread:
         """What the server does first, in its loop."""
 
     async def _end(self) -> None:
-        """What it does last."""
+        """What it does last: closes what is open."""
+
+    async def _end_all(self) -> None:
+        await self._end()
+        await _some_turns()  # transports close in one of the next
 
     def start(self) -> Self:
         """Listens, in a thread of its own; returns when it does. Raises OSError when an address is taken."""
@@ -46,7 +64,7 @@ class LoopThread:
         """Closes every connection and ends the thread; the second call does nothing."""
         if self._thread is None or self._loop is None:
             return
-        self._run(self._end())
+        self._run(self._end_all())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

@@ -12,7 +12,7 @@ from ssl import SSLContext
 from typing import Any
 
 from . import _network, _system_tables, cql
-from ._loop_thread import LoopThread
+from ._loop_thread import LoopThread, stop_listening
 from .cql import Answer, Columns, Request
 
 Handler = Callable[[Request], "Answer | Awaitable[Answer | None] | None"]
@@ -138,11 +138,11 @@ class ScriptedServer(LoopThread):
 
     async def _open_listener(self) -> None:
         if self._server is None:
-            self._server = await asyncio.start_server(self._connected, self.address, self.port, backlog=1024, ssl=self.ssl)
+            self._server = await asyncio.start_server(self._accepted, self.address, self.port, backlog=1024, ssl=self.ssl)
 
     async def _close_listener(self) -> None:
         if self._server is not None:
-            self._server.close()
+            await stop_listening(self._server)
             self._server = None
 
     async def _end(self) -> None:
@@ -150,15 +150,17 @@ class ScriptedServer(LoopThread):
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._drop()  # those whose task had not begun
 
     # One connection -----------------------------------------------------------------------------------------------------
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections_accepted += 1
-        number = self.connections_accepted
-        self._writers[number] = writer
-        self._keep(asyncio.current_task())
+        self._writers[self.connections_accepted] = writer
+        self._keep(asyncio.ensure_future(self._connected(self.connections_accepted, reader, writer)))
         self._note()
+
+    async def _connected(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while True:
                 header = await reader.readexactly(9)

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from . import _network, _ring
 from ._facade_link import ClientLink, Statement
-from ._loop_thread import LoopThread
+from ._loop_thread import LoopThread, stop_listening
 
 __all__ = ["Arrival", "FacadeNode", "Hits", "ScyllaFacade", "Tablet"]
 
@@ -390,7 +390,7 @@ class ScyllaFacade(LoopThread):
 
     async def _close(self, node: FacadeNode) -> None:
         for server in node._servers.values():
-            server.close()
+            await stop_listening(server)
         node._servers.clear()
         await self._drop([node])
 
@@ -423,7 +423,7 @@ class ScyllaFacade(LoopThread):
         for node in self.nodes:
             server = node._servers.pop("shard-aware", None)
             if server is not None:
-                server.close()
+                await stop_listening(server)
             if node.is_running and node.nr_shards is not None and state in ("open", "silent"):
                 await self._open(node, "shard-aware", self.shard_aware_port)
 
