@@ -435,9 +435,11 @@ cdef class Options:
     cdef int host_port
     cdef readonly object retry_policy
     cdef double try_timeout             # the policy's, seconds; infinity: none
+    cdef readonly object routing_key    # bytes, a tuple of the key's values, or None
     cdef int _take(self, Options other) except -1
     cdef int _set_custom_payload(self, object items) except -1
     cdef int _set_host(self, object host) except -1
+    cdef int _set_routing_key(self, object key) except -1
     cpdef Options over(self, Options defaults)
     cdef int apply_to_statement(self, CassStatement* statement) except -1
     cdef int apply_to_batch(self, CassBatch* batch) except -1
@@ -542,6 +544,7 @@ cdef class Request(TicketHolder):
     cdef bint blocking                  # asyncio's _asyncio_future_blocking
     cdef bint gathers_pages
     cdef bint idempotent
+    cdef bint is_routed                 # its node was found by the routing key, as far as that could be
     cdef bint is_step                   # made by the session on the way of another request
     cdef bint is_unfinished             # among the session's unfinished
     cdef bint has_recovered

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import bisect
 import contextlib
+import random
 import ssl
 import time
 import uuid
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from acsylla_like import _native, errors, sharding
 from acsylla_like._native import Options, routing_key_of, shard_of, token_of, token_of_values
 from acsylla_like.key_markers import Keyed, indexes_of, partition_key, read
+from acsylla_like.select_star import quoted
 from acsylla_like.topology import Node, Topology, read_topology
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ _AGE = 2.0
 _SHARDS_AGE = 10.0
 # Seconds that a node has to say how many shards it has.
 _PATIENCE = 2.0
+_OTHER_TOKENS = "the tokens are those of {}"
+
 # Seconds of work between two turns of the event loop.
 _TURN = 0.002
 
@@ -146,11 +150,14 @@ class Router:
         if isinstance(query, _native.Statement):
             if parameters is not None:
                 raise TypeError("a Statement has its values already: give them to create_statement or bind")
+            key = query.options.routing_key
             parameters = query.parameters
             query = query.query
+            if key is not None:
+                return await self._explain_key(query, key)
         if isinstance(query, str):
             if not parameters:
-                return await self._explain_text(query)
+                return self._explain_text(query)
             query = await self._session._prepared_for(query, self._timeout())
         if not isinstance(query, _native.PreparedStatement):
             raise TypeError(f"a str, PreparedStatement, Statement or Batch can be explained, not {type(query).__name__}")
@@ -171,25 +178,39 @@ class Router:
                 route = found
         return route
 
-    async def _explain_text(self, text: str) -> Route:
+    def _explain_text(self, text: str) -> Route:
         """Of a text without values: its key may be in it, but nobody reads it there."""
-        found = read(text)
-        if isinstance(found, str):
-            return Route(None, None, None, None, found)
-        keyspace = found.keyspace if found.keyspace is not None else self._session.keyspace
-        reason = next(iter(found.reasons.values()), "the text has no values")
-        return Route(keyspace, found.table, None, None, reason)
+        found = self._read(text, self._session.keyspace)
+        if isinstance(found, Route):
+            return found
+        keyed, keyspace = found
+        return Route(keyspace, keyed.table, None, None, next(iter(keyed.reasons.values()), "the text has no values"))
 
     async def _explain_prepared(self, prepared: PreparedStatement, parameters: Parameters) -> Route:
         values = prepared.bind(parameters).parameters
         version = prepared._version
-        keyed = await self._keyed(version)
-        if isinstance(keyed, str):
-            return Route(None, None, None, None, keyed)
-        keyspace, table, indexes = keyed
+        found = self._read(version.text, version.keyspace)
+        if isinstance(found, Route):
+            return found
+        keyed, keyspace = found
+        indexes = await self._indexes(version, keyed, keyspace)
         if isinstance(indexes, str):
-            return Route(keyspace, table, None, None, indexes)
-        token = token_of_values(version, indexes, values)
+            return Route(keyspace, keyed.table, None, None, indexes)
+        return await self._route(keyspace, keyed.table, token_of_values(version, indexes, values))
+
+    async def _explain_key(self, query: str | PreparedStatement, key: bytes | Sequence[Any], *, shards: bool = True) -> Route:
+        """Of a statement with a routing key; without the `shards` no node is asked for them."""
+        text = query if isinstance(query, str) else query._version.text
+        found = self._read(text, self._session.keyspace if isinstance(query, str) else query._version.keyspace)
+        if isinstance(found, Route):
+            return found
+        keyed, keyspace = found
+        topology = await self._nodes()
+        if not topology.has_murmur3_tokens:
+            return Route(keyspace, keyed.table, None, None, _OTHER_TOKENS.format(topology.partitioner))
+        return await self._route(keyspace, keyed.table, await self._token_of_key(keyspace, keyed.table, key), shards=shards)
+
+    async def _route(self, keyspace: str, table: str, token: int, *, shards: bool = True) -> Route:
         placement = await self._placement(keyspace, table)
         try:
             if isinstance(placement, str):
@@ -197,26 +218,60 @@ class Router:
             nodes = placement.replicas(token)
         except ValueError as error:
             return Route(keyspace, table, token, None, str(error))
-        return Route(keyspace, table, token, tuple(await self._with_shards(token, nodes)))
+        replicas = await self._with_shards(token, nodes) if shards else [_replica(*each) for each in nodes]
+        return Route(keyspace, table, token, tuple(replicas))
 
-    async def _keyed(self, version: PreparedVersion) -> tuple[str, str, tuple[int, ...] | str] | str:
-        """The table of a prepared statement and which parameters are its key, or why that cannot be told."""
-        found = read(version.text)
+    @staticmethod
+    def _read(text: str, keyspace: str | None) -> tuple[Keyed, str] | Route:
+        """What a text does and the keyspace that it means, `keyspace` where it names none; the Route where that is all."""
+        found = read(text)
         if isinstance(found, str):
-            return found
-        keyspace = version.keyspace if found.keyspace is None else found.keyspace
+            return Route(None, None, None, None, found)
+        keyspace = found.keyspace or keyspace
         if keyspace is None:
-            return f"{found.table} has no keyspace, and neither has the session"
-        return keyspace, found.table, await self._indexes(keyspace, found, version)
+            return Route(None, found.table, None, None, f"{found.table} has no keyspace, and neither has the session")
+        return found, keyspace
 
-    async def _indexes(self, keyspace: str, found: Keyed, version: PreparedVersion) -> tuple[int, ...] | str:
-        table = await self._table(keyspace, found.table)
+    async def _indexes(self, version: PreparedVersion, keyed: Keyed, keyspace: str) -> tuple[int, ...] | str:
+        """Which parameters are the key, or why that cannot be told."""
+        table = await self._table(keyspace, keyed.table)
         if not table.key:
-            return f"there is no table {keyspace}.{found.table}"
+            return f"there is no table {keyspace}.{keyed.table}"
         topology = await self._nodes()
         if not topology.has_murmur3_tokens:
-            return f"the tokens are those of {topology.partitioner}"
-        return indexes_of(found, version.parameter_names, table.key)
+            return _OTHER_TOKENS.format(topology.partitioner)
+        return indexes_of(keyed, version.parameter_names, table.key)
+
+    # ---- routing keys ----
+
+    async def nodes_of(self, query: str | PreparedStatement, key: bytes | Sequence[Any]) -> list[Replica]:
+        """The nodes that hold a routing key, in a random order, those of `local_dc` alone where the cluster has one; none where
+        that cannot be told. Raises what binding the key's values raises."""
+        route = await self._explain_key(query, key, shards=False)
+        here = self._session.cluster.local_dc
+        nodes = [node for node in route.replicas or () if here in (None, node.data_center)]
+        random.shuffle(nodes)
+        return nodes
+
+    async def _token_of_key(self, keyspace: str, name: str, key: bytes | Sequence[Any]) -> int:
+        """The token of a partition key's bytes, or of its values: bytes as they are, others by the types of the columns."""
+        if isinstance(key, bytes):
+            return token_of(key)
+        columns = (await self._table(keyspace, name)).key
+        if not columns:
+            raise ValueError(f"routing_key: there is no table {keyspace}.{name}")
+        if len(key) != len(columns):
+            raise ValueError(f"routing_key has {len(key)} values, and the partition key of {keyspace}.{name} is {', '.join(columns)}")
+        if all(isinstance(value, bytes) for value in key):
+            return token_of(key)
+        where = " AND ".join(f"{quoted(column)} = ?" for column in columns)
+        text = f"SELECT {quoted(columns[0])} FROM {quoted(keyspace)}.{quoted(name)} WHERE {where}"
+        version = (await self._session._prepared_for(text, self._timeout()))._version
+        values = [
+            value if not isinstance(value, bytes) else cql_type.decode(value)
+            for value, cql_type in zip(key, version.parameter_types, strict=True)
+        ]
+        return token_of_values(version, tuple(range(len(columns))), values)
 
     # ---- grouping ----
 
@@ -225,11 +280,14 @@ class Router:
         if not isinstance(prepared, _native.PreparedStatement):
             raise TypeError(f"rows are grouped for a PreparedStatement, not {type(prepared).__name__}")
         version = prepared._version
-        keyed = await self._keyed(version)
-        indexes = keyed if isinstance(keyed, str) else keyed[2]
-        if isinstance(keyed, str) or isinstance(indexes, str):
+        found = self._read(version.text, version.keyspace)
+        if isinstance(found, Route):
+            raise ValueError(f"the rows' partition keys are not known: {found.reason}")
+        keyed, keyspace = found
+        indexes = await self._indexes(version, keyed, keyspace)
+        if isinstance(indexes, str):
             raise ValueError(f"the rows' partition keys are not known: {indexes}")
-        placement = await self._placement(*keyed[:2])
+        placement = await self._placement(keyspace, keyed.table)
         if isinstance(placement, str):
             raise ValueError(f"the rows' replicas are not known: {placement}")
         owned: list[tuple[int, tuple[Node, int | None], Values]] = []

@@ -176,6 +176,20 @@ class Session(_native.Session):
         await self._renew(prepared, deadline.remaining())
         return await self._step(prepared, parameters, deadline.left_in(options))
 
+    async def _execute_routed(self, query: str | PreparedStatement, parameters: Parameters, options: Options) -> Result:
+        """A statement with a routing key, which the driver cannot be given: it goes to a node that holds the key, one after the
+        other while they cannot be reached, and to any at last."""
+        deadline = _Deadline(self, options)
+        key = options.routing_key
+        assert key is not None
+        for node in await self._routing().nodes_of(query, key):
+            try:
+                return await self._step_at(query, parameters, deadline.left_in(options), (node.address, node.port))
+            except errors.NoHostsAvailable as error:
+                if not error.retryable:
+                    raise
+        return await self._step_at(query, parameters, deadline.left_in(options), None)
+
     async def _renew(self, prepared: PreparedStatement, timeout: float) -> None:
         flight = (id(asyncio.get_running_loop()), id(prepared))
         task = self._renewing.get(flight)

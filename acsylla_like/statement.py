@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, TypedDict
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from acsylla_like import _native
 from acsylla_like._native import Batch, Parameter, PreparedStatement, Statement
@@ -32,6 +32,7 @@ class RequestOptions(TypedDict, total=False):
     """What may be said of a request beside its text and values; what is left out is the session's.
 
     `timeout` is in seconds for the whole call (math.inf: none), `page_size` in rows, `timestamp` in microseconds since 1970.
+    `routing_key` is for statements that do not bind their partition key: its bytes, or a list of its values.
     """
 
     timeout: float | None
@@ -44,7 +45,7 @@ class RequestOptions(TypedDict, total=False):
     tracing: bool | None
     execution_profile: str | None
     custom_payload: Mapping[str, bytes] | None
-    routing_key: bytes | None
+    routing_key: bytes | Sequence[Any] | None
     host: Coordinator | tuple[str, int] | str | None
     retry_policy: RetryPolicy | None
 

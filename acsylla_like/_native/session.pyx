@@ -129,7 +129,9 @@ cdef class Session:
         `parameters` is a sequence, or a mapping by name; a text with parameters is prepared once and kept. Without
         `page_size` (rows) the result has all rows, fetched behind the scenes; with it, one page, from `paging_state` (bytes)
         on. `timeout` is in seconds for the whole call, math.inf for none; `timestamp` in microseconds since 1970;
-        `host` an address, an (address, port) or a Coordinator. `retry_policy` decides whether it is sent again when it fails.
+        `host` an address, an (address, port) or a Coordinator. `routing_key` is the partition key where the statement does not
+        bind it: its bytes, or a list of its values (bytes as they are); the request goes to a node that holds it.
+        `retry_policy` decides whether it is sent again when it fails.
 
         Raises an Error of the server or the driver; TypeError, ValueError, OverflowError or BindError for mistakes, before
         anything is sent. Cancelling it frees what it holds when the server answers; a write may still be applied.
@@ -169,6 +171,22 @@ cdef class Session:
         """As `_execute_with`, on the way of another request: it is taken even when the session is being closed."""
         cdef Request request = self.request_for(query, parameters, options)
         request.is_step = True
+        return request
+
+    def _step_at(self, query, parameters, Options options not None, node):
+        """As `_step`, at a node, an (address, port), that its routing key has chosen; at any when that is None."""
+        cdef Request request = new_request(self, EXECUTE, query, options)
+        cdef bytes address
+        request.is_step = request.is_routed = True
+        try:
+            self.build(request, query, parameters)
+            if node is not None and request.statement.get() != NULL:
+                address = node[0].encode()
+                check(driver.cass_statement_set_host_n(request.statement.get(), <const char*>address, len(address), node[1]),
+                      f"host {node[0]!r}")
+        except BaseException:
+            request.state = CANCELLED  # nobody shall be warned of it
+            raise
         return request
 
     cdef Request request_for(self, object query, object parameters, Options options):
@@ -247,6 +265,9 @@ cdef class Session:
             values = frozen_values(values, version)
             request.cold = _functools.partial(self._execute_renewed, prepared, values, request.options)
             return 0
+        if request.options.routing_key is not None and request.options.host is None and not request.is_routed:
+            request.cold = _functools.partial(self._execute_routed, prepared, frozen_values(values, version), request.options)
+            return 0
         request.version = version
         request.has_moved = prepared.keyspace != self.keyspace
         request.statement.reset(new_statement(version))
@@ -279,6 +300,9 @@ cdef class Session:
             elif word in ("ALTER", "CREATE", "DROP"):
                 request.cold = _functools.partial(self._execute_schema_change, query, request.options)
                 return 0
+        if request.options.routing_key is not None and request.options.host is None and not request.is_routed:
+            request.cold = _functools.partial(self._execute_routed, query, None, request.options)
+            return 0
         request.statement.reset(new_text_statement(query))
         return self.complete_statement(request)
 

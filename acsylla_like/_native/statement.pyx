@@ -117,7 +117,7 @@ cdef class Options:
         if custom_payload is not None:
             self._set_custom_payload(custom_payload)
         if routing_key is not None:
-            raise ValueError("routing_key: the driver routes by the bound partition key alone; give the text parameters")
+            self._set_routing_key(routing_key)
         if host is not None:
             self._set_host(host)
         if retry_policy is not None:
@@ -149,6 +149,8 @@ cdef class Options:
             self.execution_profile = other.execution_profile
         if other.custom_payload_items is not None:
             self._set_custom_payload(other.custom_payload_items)
+        if other.routing_key is not None:
+            self.routing_key = other.routing_key
         if other.host is not None:
             self.host = other.host
             self.host_port = other.host_port
@@ -199,6 +201,20 @@ cdef class Options:
         self.host_port = positive_int(port, "the port of host")
         return 0
 
+    cdef int _set_routing_key(self, object key) except -1:
+        _ensure_loaded()
+        require(<void*>driver.cass_statement_set_host_n, "cass_statement_set_host_n")
+        if isinstance(key, (bytes, bytearray, memoryview)):
+            self.routing_key = bytes(key)
+        elif isinstance(key, (list, tuple)) and key:
+            self.routing_key = tuple([_frozen(value, None) for value in key])
+        elif isinstance(key, (list, tuple)):
+            raise ValueError("routing_key has no values: a partition key has one column at least")
+        else:
+            raise TypeError(
+                f"routing_key must be bytes or a list of the partition key's values, not {type(key).__name__}")
+        return 0
+
     cdef int apply_to_statement(self, CassStatement* statement) except -1:
         if self.consistency >= 0:
             driver.cass_statement_set_consistency(statement, <CassConsistency>self.consistency)
@@ -244,6 +260,8 @@ cdef class Options:
             driver.cass_batch_set_custom_payload(batch, self.custom_payload.get())
         if self.host is not None:
             raise ValueError("host cannot be chosen for a batch: the driver has no such option")
+        if self.routing_key is not None:
+            raise ValueError("a batch has no routing_key: it goes to where its first statement with a bound key belongs")
         return 0
 
     @property
