@@ -18,7 +18,7 @@ import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from acsylla_like import _native, errors, sharding
 from acsylla_like._native import Options, routing_key_of, shard_of, token_of, token_of_values
@@ -42,6 +42,8 @@ _OTHER_TOKENS = "the tokens are those of {}"
 
 # Seconds of work between two turns of the event loop.
 _TURN = 0.002
+
+R = TypeVar("R", bound="Values")
 
 
 @dataclass(frozen=True)
@@ -275,7 +277,7 @@ class Router:
 
     # ---- grouping ----
 
-    async def group(self, prepared: PreparedStatement, rows: Iterable[Values]) -> dict[Replica, list[Values]]:
+    async def group(self, prepared: PreparedStatement, rows: Iterable[R]) -> dict[Replica, list[R]]:
         """See `Session.group_by_replica`."""
         if not isinstance(prepared, _native.PreparedStatement):
             raise TypeError(f"rows are grouped for a PreparedStatement, not {type(prepared).__name__}")
@@ -290,7 +292,7 @@ class Router:
         placement = await self._placement(keyspace, keyed.table)
         if isinstance(placement, str):
             raise ValueError(f"the rows' replicas are not known: {placement}")
-        owned: list[tuple[int, tuple[Node, int | None], Values]] = []
+        owned: list[tuple[int, tuple[Node, int | None], R]] = []
         turn_ends = time.monotonic() + _TURN
         for number, row in enumerate(rows):
             try:
@@ -303,7 +305,7 @@ class Router:
                 turn_ends = time.monotonic() + _TURN
         nodes = list(dict.fromkeys(node for _, (node, _), _ in owned))
         shardings = dict(zip(nodes, await asyncio.gather(*map(self._sharding, nodes)), strict=True))
-        groups: dict[tuple[Node, int | None], list[Values]] = {}
+        groups: dict[tuple[Node, int | None], list[R]] = {}
         for token, (node, shard), row in owned:
             groups.setdefault((node, _shard(token, shard, shardings[node])), []).append(row)
         return {_replica(node, shard): chosen for (node, shard), chosen in groups.items()}

@@ -18,7 +18,7 @@ from acsylla_like.concurrent import in_order, with_indexes
 from acsylla_like.metadata import Metadata, read_metadata
 from acsylla_like.paging import Stream
 from acsylla_like.retry import NO_RETRIES, Retries, RetryPolicy, SessionRetries
-from acsylla_like.routing import Replica, Route, Router
+from acsylla_like.routing import R, Replica, Route, Router
 from acsylla_like.table_load import copy_from
 from acsylla_like.table_scan import Scan, ScanSplit
 
@@ -394,7 +394,7 @@ class Session(_native.Session):
         self._require_open()
         return await self._routing().explain(query, parameters)
 
-    async def group_by_replica(self, prepared: PreparedStatement, rows: Iterable[Values]) -> dict[Replica, list[Values]]:
+    async def group_by_replica(self, prepared: PreparedStatement, rows: Iterable[R]) -> dict[Replica, list[R]]:
         """Splits rows (sequences, or mappings by name) by the node and shard that own them, for workers that each own some shards.
 
         Of several nodes the first one on the ring is chosen, in `local_dc` where the cluster has one. Where a node is not ScyllaDB

@@ -22,9 +22,11 @@ COPIES = {"one": 1, "two": 2, "racks": 2}
 @pytest.fixture
 async def session() -> AsyncIterator[acsylla_like.Session]:
     placement = [("dc1", "r1"), ("dc1", "r1"), ("dc1", "r2")]
-    async with Cassandra(nodes=3, heap_mb=400, placement=placement) as server:
-        async with acsylla_like.connect(server.contact_points, port=server.port) as session:
-            yield session
+    async with (
+        Cassandra(nodes=3, heap_mb=400, placement=placement) as server,
+        acsylla_like.connect(server.contact_points, port=server.port) as session,
+    ):
+        yield session
 
 
 async def written_by(session: acsylla_like.Session, tracing_id: object, copies: int) -> set[str]:
