@@ -38,6 +38,7 @@ from acsylla_like.routing import Replica, Route
 from acsylla_like.rows import Column, Result, Row
 from acsylla_like.security import Tls
 from acsylla_like.session import Session
+from acsylla_like.shard_report import ShardReport
 from acsylla_like.statement import (
     Batch,
     Parameter,
@@ -102,6 +103,7 @@ __all__ = [
     "ScanSplit",
     "Session",
     "SpeculativeExecution",
+    "ShardReport",
     "Statement",
     "Stream",
     "TableMetadata",

@@ -319,6 +319,15 @@ class Router:
 
     # ---- what is known ----
 
+    async def nodes(self) -> tuple[Node, ...]:
+        """All nodes of the cluster; the one that was asked for them first."""
+        return (await self._nodes()).nodes
+
+    async def shardings(self) -> dict[Node, Sharding | None]:
+        """How each node shards; None for one that does not or has not told."""
+        nodes = await self.nodes()
+        return dict(zip(nodes, await asyncio.gather(*map(self._sharding, nodes)), strict=True))
+
     async def _with_shards(self, token: int, nodes: Sequence[tuple[Node, int | None]]) -> list[Replica]:
         shardings = await asyncio.gather(*(self._sharding(node) for node, _ in nodes))
         return [_replica(node, _shard(token, shard, sharding)) for (node, shard), sharding in zip(nodes, shardings, strict=True)]

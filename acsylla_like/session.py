@@ -19,6 +19,7 @@ from acsylla_like.metadata import Metadata, read_metadata
 from acsylla_like.paging import Stream
 from acsylla_like.retry import NO_RETRIES, Retries, RetryPolicy, SessionRetries
 from acsylla_like.routing import R, Replica, Route, Router
+from acsylla_like.shard_report import ShardReport, shard_report
 from acsylla_like.table_load import copy_from
 from acsylla_like.table_scan import Scan, ScanSplit
 
@@ -406,6 +407,19 @@ class Session(_native.Session):
         """
         self._require_open()
         return await self._routing().group(prepared, rows)
+
+    async def shard_report(self, table: str, n: int = 200) -> ShardReport:
+        """Where reads of a table (`keyspace.table`, or `table` of the session's keyspace) really arrive: `n` prepared reads of keys
+        that it has are traced, and the shard of each trace is compared with the one that owns the key. Connections are listed by
+        shard, too.
+
+        A trace costs the server as much as several reads, and comes after some seconds. What cannot be told is None: on Cassandra,
+        which has no shards, all but the nodes.
+
+        Raises ValueError for a table that is not there or has no rows, and what `execute` raises.
+        """
+        self._require_open()
+        return await shard_report(self, table, n)
 
     def _routing(self) -> Router:
         if self._router is None:

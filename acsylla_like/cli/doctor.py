@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import enum
 import time
 from collections.abc import AsyncGenerator
@@ -10,7 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import acsylla_like
+from acsylla_like._native import Options
 from acsylla_like.cli.options import Exit, Problem, connected
+from acsylla_like.shard_report import connections_by_shard
 
 __all__ = ["run"]
 
@@ -110,6 +113,8 @@ async def _cluster(session: acsylla_like.Session, options: argparse.Namespace) -
     yield _versions(nodes)
     yield _data_centers(nodes, options.local_dc)
     yield await _shards(session)
+    if options.table is not None:
+        yield await _routing(session, options.table, options.traces)
     async for finding in _answers(session, nodes, options.port, options.max_skew):
         yield finding
     yield _tls()
@@ -136,13 +141,49 @@ def _data_centers(nodes: list[_Node], local_dc: str | None) -> _Finding:
 
 
 async def _shards(session: acsylla_like.Session) -> _Finding:
-    tables = "SELECT table_name FROM system_schema.tables WHERE keyspace_name = 'system' AND table_name = 'scylla_local'"
-    if not len(await session.execute(tables, timeout=_PATIENCE)):
+    found = {node.address: sharding for node, sharding in (await session._routing().shardings()).items() if sharding is not None}
+    if not found:
         return _Finding(_State.OK, "shards", "this is no ScyllaDB: requests go to the node that owns their key")
-    features = acsylla_like.driver_info().features
-    if "scylla" in acsylla_like.driver_info().path.lower() or features.get("cass_cluster_set_local_port_range"):
-        return _Finding(_State.OK, "shards", "ScyllaDB, and the driver sends requests to the shard that owns their key")
-    return _Finding(_State.WARN, "shards", "ScyllaDB, and the driver knows no shards", "use ScyllaDB's driver: unset ACSYLLA_LIKE_DRIVER")
+    text = ", ".join(f"{sharding.nr_shards} on {address}" for address, sharding in sorted(found.items()))
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        connections = await connections_by_shard(session, Options(timeout=_PATIENCE, consistency="ONE"))
+        if connections is None:
+            return _Finding(_State.OK, "shards", f"{text}; the server does not list connections by shard")
+        bare = {
+            address: [shard for shard in range(sharding.nr_shards) if not connections[address].get(shard)]
+            for address, sharding in sorted(found.items())
+            if address in connections
+        }
+        if not any(bare.values()):
+            counts = [count for address in bare for count in connections[address].values()]
+            return _Finding(_State.OK, "shards", f"{text}; {min(counts, default=0)} to {max(counts, default=0)} connections to each")
+        if time.monotonic() > deadline:
+            lacking = "; ".join(f"{address} none to {', '.join(map(str, shards))}" for address, shards in bare.items() if shards)
+            return _Finding(
+                _State.WARN, "shards", f"{text}; connections: {lacking}", "with ScyllaDB's driver each has one: unset ACSYLLA_LIKE_DRIVER"
+            )
+        await asyncio.sleep(0.1)  # connections are still being opened
+
+
+async def _routing(session: acsylla_like.Session, table: str, n: int) -> _Finding:
+    """Whether reads find the shard that owns their key."""
+    try:
+        report = await session.shard_report(table, n)
+    except ValueError as error:
+        return _Finding(_State.FAIL, "routing", str(error), "name another table with --table")
+    if report.to_replica is None:
+        return _Finding(_State.WARN, "routing", f"which nodes own the keys of {report.table} is not known")
+    if report.share is None:
+        text = f"{report.to_replica} of {report.reads} traced reads came to a node that owns their key, no trace tells a shard"
+        return _Finding(_State.OK if report.to_replica == report.reads else _State.WARN, "routing", text)
+    text = f"{report.to_shard} of {report.reads} traced reads came to the shard that owns their key"
+    if report.unknown:
+        text += f", of {report.unknown} the trace does not tell"
+    if report.share < 1:
+        advice = "is there a connection to each shard, and has no node changed its shards since?"
+        return _Finding(_State.WARN, "routing", text, advice)
+    return _Finding(_State.OK, "routing", text)
 
 
 async def _answers(session: acsylla_like.Session, nodes: list[_Node], port: int, max_skew: float) -> AsyncGenerator[_Finding, None]:

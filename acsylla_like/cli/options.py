@@ -217,6 +217,8 @@ def _add_query(parser: argparse.ArgumentParser) -> None:
 
 def _add_doctor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-skew", type=_seconds, default=0.5, metavar="SECONDS", help="between clocks (default: 0.5)")
+    parser.add_argument("--table", metavar="KEYSPACE.TABLE", help="traces reads of its keys, to see whether they find their shard")
+    parser.add_argument("--traces", type=_positive, default=200, metavar="N", help="how many reads of --table (default: 200)")
 
 
 # ---- the connection

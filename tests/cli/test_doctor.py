@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from typing import Any
 
+import acsylla_like
 from acsylla_like.cli import doctor
+from acsylla_like.testing import ScyllaFacade
 
 
 async def test_a_sound_cluster(cli: Any, cassandra: Any) -> None:
@@ -13,6 +17,51 @@ async def test_a_sound_cluster(cli: Any, cassandra: Any) -> None:
     things = ["driver library", "connection", "server version", "data centres", "shards", "nodes", "clocks", "TLS", "schema"]
     assert list(found) == things
     assert {name: state for name, state in found.items() if state != "ok"} == {"TLS": "warn"}
+
+
+async def test_reads_that_are_traced(cli: Any, session: acsylla_like.Session, keyspace: str) -> None:
+    await session.execute("CREATE TABLE kept (k int PRIMARY KEY)")
+    lines = cli("doctor", "--table", f"{keyspace}.kept", code=1).stdout.decode().splitlines()
+    assert f"fail  routing: {keyspace}.kept has no rows: without keys nothing can be traced; name another table with --table" in lines
+    await session.execute("INSERT INTO kept (k) VALUES (1)")
+    lines = cli("doctor", "--table", f"{keyspace}.kept", "--traces", "20").stdout.decode().splitlines()
+    assert "ok    routing: 20 of 20 traced reads came to a node that owns their key, no trace tells a shard" in lines
+    assert "ok    shards: this is no ScyllaDB: requests go to the node that owns their key" in lines
+
+
+async def test_the_shards_of_scylladb(cli: Any, cassandra: Any, keyspace: str) -> None:
+    with ScyllaFacade(cassandra, shards=(4, 3)) as facade:
+        async with acsylla_like.connect(facade.contact_points, port=facade.port, keyspace=keyspace) as session:
+            await session.execute("CREATE TABLE sharded (k int PRIMARY KEY)")
+            await session.execute_many("INSERT INTO sharded (k) VALUES (?)", [[k] for k in range(100)])
+        of_facade = type(cli)(facade, cli.folder)
+        # It fails over the clocks: the façade's system.local has none.
+        lines = of_facade("doctor", "--table", f"{keyspace}.sharded", "--traces", "50", code=1).stdout.decode().splitlines()
+        assert "ok    routing: 50 of 50 traced reads came to the shard that owns their key" in lines
+        (shards,) = [line for line in lines if "shards:" in line]
+        one, other = facade.contact_points
+        assert shards.startswith(f"ok    shards: 4 on {one}, 3 on {other}; 1 to ")
+
+
+def test_what_a_report_means() -> None:
+    def told(**facts: Any) -> str:
+        report = acsylla_like.ShardReport(
+            **{"table": "ks.t", "reads": 9, "to_replica": 9, "to_shard": 9, "unknown": 0, "arrivals": {}, "connections": None, **facts}
+        )
+
+        class Asked:
+            async def shard_report(self, table: str, n: int) -> acsylla_like.ShardReport:
+                return report
+
+        return str(asyncio.run(doctor._routing(Asked(), "ks.t", 9)))  # type: ignore[arg-type]
+
+    assert told() == "ok    routing: 9 of 9 traced reads came to the shard that owns their key"
+    assert told(to_shard=8, unknown=1) == (
+        "ok    routing: 8 of 9 traced reads came to the shard that owns their key, of 1 the trace does not tell"
+    )
+    assert told(to_shard=5).startswith("warn  routing: 5 of 9 traced reads came to the shard that owns their key; is there a connection")
+    assert told(to_replica=None).startswith("warn  routing: which nodes own the keys of ks.t is not known")
+    assert told(to_shard=None, unknown=9, to_replica=8).startswith("warn  routing: 8 of 9 traced reads came to a node that owns their key")
 
 
 async def test_a_server_that_is_not_there_and_a_wrong_data_centre(cli: Any) -> None:
@@ -33,7 +82,6 @@ async def test_a_clock_that_is_away(cli: Any) -> None:
 def _with_a_clock_that_is_late(cli: Any) -> str:
     """The path of a package whose `time.time` is an hour behind, and of ours."""
     import os
-    from pathlib import Path
 
     import acsylla_like
 

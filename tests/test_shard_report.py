@@ -1,0 +1,117 @@
+"""Whether reads come to the shard that owns their key, told by the servers' traces."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from waiting import until
+
+import acsylla_like
+from acsylla_like import Replica, Route, ShardReport
+from acsylla_like.shard_report import _Arrival, _report
+from acsylla_like.testing import Cassandra, ScyllaFacade
+
+
+async def fill(session: acsylla_like.Session, table: str, rows: int) -> None:
+    await session.execute(f'CREATE TABLE {table} ("Key" int, b text, c int, PRIMARY KEY (("Key", b), c))')
+    insert = await session.create_prepared(f'INSERT INTO {table} ("Key", b, c) VALUES (?, ?, ?)')
+    await asyncio.gather(*(session.execute(insert, [n, "x" * (n % 20), n]) for n in range(rows)))
+
+
+async def test_reads_come_to_the_shards_that_own_their_keys(cassandra: Cassandra, keyspace: str) -> None:
+    with ScyllaFacade(cassandra, shards=(4, 7)) as facade:
+        async with acsylla_like.connect(facade.contact_points, port=facade.port, keyspace=keyspace) as session:
+            await fill(session, "right", 500)
+            await until(lambda: facade.is_covered)
+            report = await session.shard_report("right", n=100)
+            assert report.table == f"{keyspace}.right"
+            assert (report.reads, report.to_replica, report.to_shard, report.unknown, report.share) == (100, 100, 100, 0, 1.0)
+            assert set(report.arrivals) == set(facade.contact_points)
+            assert sum(sum(shards.values()) for shards in report.arrivals.values()) == 100
+            for node in facade.nodes:
+                # What the façade itself has counted.
+                reads = [
+                    a for a in facade.arrivals if a.node is node and a.kind == "EXECUTE" and "LIMIT 1" in a.query and a.table == "right"
+                ]
+                reads = [a for a in reads if a.token is not None]
+                assert report.arrivals[node.address] == {shard: sum(a.shard == shard for a in reads) for shard in {a.shard for a in reads}}
+            assert report.connections is not None
+            for node in facade.nodes:
+                assert set(report.connections[node.address]) == set(range(node.nr_shards or 0))
+
+
+async def test_reads_that_miss_are_counted(cassandra: Cassandra, keyspace: str) -> None:
+    """Without token awareness they go to nodes in turn."""
+    with ScyllaFacade(cassandra, shards=(3, 3, 3)) as facade:
+        options: dict[str, Any] = {"port": facade.port, "keyspace": keyspace, "token_aware_routing": False}
+        async with acsylla_like.connect(facade.contact_points, **options) as session:
+            await fill(session, "missed", 100)
+            await until(lambda: facade.is_covered)
+            report = await session.shard_report(f"{keyspace}.missed", n=60)
+            assert report.to_replica is not None
+            assert report.to_shard is not None
+            assert 5 <= report.to_replica <= 40
+            assert report.to_shard <= report.to_replica
+            assert report.share is not None
+            assert report.share < 0.8
+
+
+async def test_cassandra_tells_no_shards(session: acsylla_like.Session, cassandra: Cassandra) -> None:
+    await fill(session, "plain", 20)
+    report = await session.shard_report("plain", n=30)
+    assert report == ShardReport(
+        report.table, 30, to_replica=30, to_shard=None, unknown=30, arrivals={cassandra.contact_points[0]: {None: 30}}, connections=None
+    )
+    assert report.share is None
+
+
+async def test_one_row_is_enough(session: acsylla_like.Session) -> None:
+    await fill(session, "single", 1)
+    assert (await session.shard_report("single", n=3)).to_replica == 3
+
+
+async def test_what_cannot_be_traced_is_refused(session: acsylla_like.Session) -> None:
+    with pytest.raises(ValueError, match=r"there is no table \w+\.nowhere"):
+        await session.shard_report("nowhere")
+    await fill(session, "empty", 0)
+    with pytest.raises(ValueError, match=r"\w+\.empty has no rows"):
+        await session.shard_report("empty", n=2)
+    for n in (0, -1, 1.5, True, 10**6):
+        with pytest.raises(ValueError, match="n must be an int of 1 to 100000"):
+            await session.shard_report("empty", n=n)  # type: ignore[arg-type]
+
+
+def arrival(owners: dict[str, int | None] | None, node: str | None, shard: int | None) -> _Arrival:
+    replicas = None if owners is None else tuple(Replica(address, 9042, "dc", "r", None, owner) for address, owner in owners.items())
+    return _Arrival(Route("ks", "t", 1, replicas), node, shard)
+
+
+@pytest.mark.parametrize(
+    ("seen", "on_replica", "on_shard"),
+    [
+        (arrival({"a": 1, "b": 2}, "b", 2), True, True),
+        (arrival({"a": 1, "b": 2}, "b", 1), True, False),
+        (arrival({"a": 1, "b": 2}, "c", 1), False, False),
+        # What is not known is neither right nor wrong.
+        (arrival({"a": 1, "b": 2}, "b", None), True, None),
+        (arrival({"a": 1, "b": None}, "b", 1), True, None),
+        (arrival({"a": 1}, "c", None), False, None),
+        (arrival({"a": 1}, None, 1), None, None),
+        (arrival(None, "a", 1), None, None),
+    ],
+)
+def test_what_is_known_of_a_read(seen: _Arrival, on_replica: bool | None, on_shard: bool | None) -> None:
+    assert (seen.is_on_replica, seen.is_on_shard) == (on_replica, on_shard)
+
+
+def test_the_report_counts_what_is_known() -> None:
+    seen = [
+        arrival({"a": 1}, "a", 1), arrival({"a": 1}, "a", 2), arrival({"a": 1}, "b", 2), arrival(None, "a", 1), arrival({"a": 1}, "a", None)
+    ]  # fmt: skip
+    report = _report("ks.t", seen, None)
+    assert (report.reads, report.to_replica, report.to_shard, report.unknown, report.share) == (5, 3, 1, 2, 1 / 3)
+    assert report.arrivals == {"a": {1: 2, 2: 1, None: 1}, "b": {2: 1}}
+    nothing = _report("ks.t", [arrival(None, None, None)], None)
+    assert (nothing.to_replica, nothing.to_shard, nothing.unknown, nothing.share, nothing.arrivals) == (None, None, 1, None, {})
