@@ -3,6 +3,7 @@
 from acsylla_like._driver import DriverInfo, DriverLoadError, driver_info, load_driver
 from acsylla_like._native import Coordinator, set_driver_log_level
 from acsylla_like.arrow import ArrowBatch, ArrowSchema, ArrowTable
+from acsylla_like.authentication import Authenticator, AuthExchange, DsePlainTextAuthenticator, PlainTextAuthenticator
 from acsylla_like.bulk import BulkReport, Latency, RowError
 from acsylla_like.cluster import Cluster, connect, create_cluster
 from acsylla_like.errors import *  # noqa: F403
@@ -61,6 +62,8 @@ __all__ = [
     "ArrowSchema",
     "ArrowTable",
     "Attempt",
+    "AuthExchange",
+    "Authenticator",
     "Batch",
     "BulkReport",
     "Cluster",
@@ -73,6 +76,7 @@ __all__ = [
     "DcAware",
     "DriverInfo",
     "DriverLoadError",
+    "DsePlainTextAuthenticator",
     "Duration",
     "ExecutionProfile",
     "ExponentialReconnection",
@@ -88,6 +92,7 @@ __all__ = [
     "Metadata",
     "MonotonicTimestamps",
     "Parameter",
+    "PlainTextAuthenticator",
     "PreparedStatement",
     "RackAware",
     "Replica",

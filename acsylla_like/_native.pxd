@@ -12,6 +12,8 @@ from libcpp.vector cimport vector
 
 cdef extern from "driver_types.hpp" nogil:
     struct sockaddr
+    struct CassAuthenticator
+    struct CassAuthenticatorCallbacks
     struct CassBatch
     struct CassCluster
     struct CassCollection
@@ -80,6 +82,7 @@ cdef extern from "driver_types.hpp" nogil:
     ctypedef void (*CassFutureCallback)(CassFuture* future, void* data) noexcept
     ctypedef void (*CassLogCallback)(const CassLogMessage* message, void* data) noexcept
     ctypedef void (*CassHostListenerCallback)(CassHostListenerEvent event, CassInet address, void* data) noexcept
+    ctypedef void (*CassAuthenticatorDataCleanupCallback)(void* data) noexcept
 
 include "_native/driver_table.pxi"
 
@@ -268,6 +271,24 @@ cdef extern from "session_watch.hpp" namespace "acsylla_like" nogil:
     cbool wait_for_session_event(SessionEvent* event, int64_t milliseconds)
     void interrupt_session_events()
     void watch_ports(uint64_t number, CassSession* session, const PortSupply& supply) except +
+
+cdef extern from "authenticator.hpp" namespace "acsylla_like" nogil:
+    cppclass AuthQuestion "acsylla_like::Authenticator::Question":
+        uint64_t id
+        uint64_t exchange
+        int kind
+        string token
+        string address
+        string server
+    cppclass CAuthenticator "acsylla_like::Authenticator":
+        CAuthenticator(double timeout, double renew_after, cbool wants_challenges, cbool wants_success) except +
+        void set_response(string response) except +
+        uint64_t open() except +
+        void close()
+        cbool next(uint64_t worker, AuthQuestion& question) except +
+        cbool answer(uint64_t id, string response) except +
+        cbool refuse(uint64_t id, string reason) except +
+    CassError attach_authenticator(CassCluster* cluster, shared_ptr[CAuthenticator] authenticator) except +
 
 cdef extern from "row_walk.hpp" namespace "acsylla_like" nogil:
     void allow_row_walk(cbool allowed)
@@ -717,6 +738,10 @@ cdef class ArrowLoad:
     cdef tuple names
     cdef CArrowLoad* _made(self) except NULL
 
+cdef class AuthenticatorBridge:
+    cdef shared_ptr[CAuthenticator] authenticator
+    cdef CAuthenticator* made(self) except NULL
+
 cdef class Cluster:
     cdef ClusterHandle handle
     cdef readonly double request_timeout  # seconds; infinity: none
@@ -724,6 +749,7 @@ cdef class Cluster:
     cdef readonly object keyspace
     cdef readonly tuple contact_points
     cdef readonly int port
+    cdef readonly double connect_timeout
     cdef readonly object tls              # a Tls, or None
     cdef readonly object listener         # told of the nodes, on listener_loop
     cdef readonly object listener_loop    # a weak reference to the loop that opened a session last
@@ -732,6 +758,7 @@ cdef class Cluster:
     cdef readonly object local_dc
     cdef readonly object retry_policy
     cdef public dict profile_retry_policies  # of execution profiles that have one, by their names as bytes; else None
+    cdef readonly object login            # a Login, or None where the driver answers by itself
     cdef object __weakref__
 
 cdef class Replacement:

@@ -9,6 +9,7 @@ from typing import Any, Final, Generic, Literal, NoReturn, Protocol, TypeAlias, 
 
 from typing_extensions import Unpack
 
+from acsylla_like.authentication import Authenticator, DsePlainTextAuthenticator, Login
 from acsylla_like.host_events import HostListener
 from acsylla_like.policies import (
     Consistency,
@@ -401,6 +402,15 @@ class ArrowLoad:
 
 # ---- clusters and sessions
 
+@final
+class AuthenticatorBridge:
+    def set_response(self, response: bytes) -> None: ...
+    def open(self) -> int: ...
+    def close(self) -> None: ...
+    def next(self, worker: int) -> tuple[int, int, int, bytes, str, str] | None: ...
+    def answer(self, question: int, response: bytes) -> bool: ...
+    def refuse(self, question: int, reason: str) -> bool: ...
+
 class Cluster:
     def __init__(
         self,
@@ -409,7 +419,7 @@ class Cluster:
         port: int = 9042,
         keyspace: str | None = None,
         username: str | None = None,
-        password: str | None = None,
+        password: str | Callable[[], str | Awaitable[str]] | None = None,
         connect_timeout: float = 5.0,
         request_timeout: float = 12.0,
         num_threads_io: int = 1,
@@ -459,10 +469,16 @@ class Cluster:
         client_id: uuid.UUID | None = None,
         monitor_reporting_interval: float | None = None,
         retry_policy: RetryPolicy | None = None,
+        authenticator: Authenticator | DsePlainTextAuthenticator | None = None,
+        auth_timeout: float = 2.0,
     ) -> None: ...
     profile_retry_policies: dict[bytes, RetryPolicy] | None
     @property
     def retry_policy(self) -> RetryPolicy | None: ...
+    @property
+    def connect_timeout(self) -> float: ...
+    @property
+    def login(self) -> Login | None: ...
     @property
     def tls(self) -> Tls | None: ...
     @property

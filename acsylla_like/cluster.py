@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, TypedDict
 
 from acsylla_like import _native, errors, shard_watch
@@ -15,6 +15,7 @@ from acsylla_like.session import Connecting, Session
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from acsylla_like.authentication import Authenticator, DsePlainTextAuthenticator
     from acsylla_like.host_events import HostListener
     from acsylla_like.policies import (
         Consistency,
@@ -55,12 +56,14 @@ class ClusterOptions(TypedDict, total=False):
     by reverse look-up. `client_id`: by which the server's table of clients knows the sessions; else each has its own.
 
     `retry_policy`: what becomes of requests that fail; without one, whoever sent them gets the error.
+    `password`: text, or a function, plain or async, that is called again for later connections. `authenticator`: in place of both;
+    `auth_timeout`: how long an I/O thread waits for it (2 s).
     """
 
     port: int
     keyspace: str | None
     username: str | None
-    password: str | None
+    password: str | Callable[[], str | Awaitable[str]] | None
     connect_timeout: float
     request_timeout: float
     num_threads_io: int
@@ -111,6 +114,8 @@ class ClusterOptions(TypedDict, total=False):
     client_id: uuid.UUID | None
     monitor_reporting_interval: float | None
     retry_policy: RetryPolicy | None
+    authenticator: Authenticator | DsePlainTextAuthenticator | None
+    auth_timeout: float
 
 
 class ConnectOptions(ClusterOptions, total=False):
@@ -138,7 +143,6 @@ class Cluster(_native.Cluster):
         self.local_ports = _port_ranges(options.get("shard_aware_port", False))
         self.num_threads_io = options.get("num_threads_io", 1)
         self.core_connections = options.get("core_connections_per_host") or 1
-        self.connect_timeout = options.get("connect_timeout", 5.0)
         #: The driver's reconnection delays in seconds, the first and the longest; its own are 2 s and 10 min.
         self.reconnect_delays = (2.0, 600.0)
         match options.get("reconnection"):
@@ -160,6 +164,8 @@ class Cluster(_native.Cluster):
         session = Session(self, keyspace=keyspace, options=_native.Options(**defaults) if defaults else None)
         shard_watch.registered(session, self)
         try:
+            if self.login is not None:
+                session._leave_login = await self.login.join(session, self.connect_timeout)
             await session._connect_request()
             shard_watch.opened(session)
         except BaseException as error:
@@ -177,6 +183,8 @@ class Cluster(_native.Cluster):
             text += f": {', '.join(self.contact_points)}, port {self.port}"
         cause = likely_cause(error, self.tls)
         error.args = (f"{text}; {cause}" if cause else text,)
+        if isinstance(error, errors.AuthenticationError) and self.login is not None and error.__cause__ is None:
+            error.__cause__ = self.login.take_error()
 
 
 def _port_ranges(shard_aware_port: bool | tuple[int, int]) -> list[tuple[int, int]]:

@@ -74,6 +74,7 @@ class Session(_native.Session):
         self._loads: set[Load] = set()
         self._router: Router | None = None
         self._retries = SessionRetries(self)
+        self._leave_login: Callable[[], object] | None = None
 
     async def __aenter__(self) -> Session:
         return self
@@ -719,6 +720,11 @@ class Session(_native.Session):
         except (asyncio.TimeoutError, TimeoutError):
             return self.in_flight
         return 0
+
+    def _release(self) -> None:
+        super()._release()
+        if self._leave_login is not None:
+            self._leave_login()
 
     async def _close(self, unfinished: list[Request[Result]]) -> None:
         try:

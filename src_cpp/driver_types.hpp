@@ -9,6 +9,7 @@ struct sockaddr;
 
 extern "C" {
 
+struct CassAuthenticator;
 struct CassBatch;
 struct CassCluster;
 struct CassCollection;
@@ -94,5 +95,14 @@ struct CassLogMessage {
 using CassFutureCallback = void (*)(CassFuture* future, void* data);
 using CassLogCallback = void (*)(const CassLogMessage* message, void* data);
 using CassHostListenerCallback = void (*)(CassHostListenerEvent event, CassInet address, void* data);
+using CassAuthenticatorDataCleanupCallback = void (*)(void* data);
+
+/// All on I/O threads, each for one connection's exchange; the answer is read as soon as a callback returns.
+struct CassAuthenticatorCallbacks {
+  void (*initial)(CassAuthenticator* exchange, void* data);
+  void (*challenge)(CassAuthenticator* exchange, void* data, const char* token, std::size_t size);
+  void (*success)(CassAuthenticator* exchange, void* data, const char* token, std::size_t size);
+  void (*cleanup)(CassAuthenticator* exchange, void* data);
+};
 
 }  // extern "C"

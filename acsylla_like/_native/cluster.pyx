@@ -20,7 +20,9 @@ cdef class Cluster:
                  max_reusable_write_objects=None, prepare_on_all_hosts=None, prepare_on_up_or_add_host=None,
                  no_compact=None, client_id=None, monitor_reporting_interval=None,
                  # retries
-                 retry_policy=None):
+                 retry_policy=None,
+                 # who the client is
+                 authenticator=None, auth_timeout=2.0):
         _ensure_loaded()
         ensure_logging()
         self.contact_points = _contact_points(contact_points)
@@ -48,8 +50,8 @@ cdef class Cluster:
         if type(protocol_version) is not int or not 3 <= protocol_version <= 4:
             raise ValueError(f"protocol_version must be 3 or 4, not {protocol_version!r}")
         check(driver.cass_cluster_set_protocol_version(cluster, protocol_version), f"protocol version {protocol_version}")
-        driver.cass_cluster_set_connect_timeout(
-            cluster, <unsigned>driver_milliseconds(timeout_seconds(connect_timeout, "connect_timeout")))
+        self.connect_timeout = timeout_seconds(connect_timeout, "connect_timeout")
+        driver.cass_cluster_set_connect_timeout(cluster, <unsigned>driver_milliseconds(self.connect_timeout))
         driver.cass_cluster_set_request_timeout(cluster, <unsigned>driver_milliseconds(self.request_timeout))
         check(driver.cass_cluster_set_num_threads_io(cluster, positive_int(num_threads_io, "num_threads_io")),
               f"num_threads_io {num_threads_io}")
@@ -67,7 +69,6 @@ cdef class Cluster:
             check(driver.cass_cluster_set_serial_consistency(
                 cluster, <CassConsistency>consistency_code(serial_consistency, "serial_consistency", True)),
                 "serial_consistency")
-        _set_credentials(cluster, username, password)
         _set_local_dc(cluster, local_dc)
         self.local_dc = local_dc
         # policies
@@ -201,6 +202,8 @@ cdef class Cluster:
             text = _encoded(application_version, "application_version")
             driver.cass_cluster_set_application_version_n(cluster, <const char*>text, len(text))
         self.tls = set_tls(cluster, ssl)
+        self.login = set_authenticator(
+            cluster, username, password, authenticator, timeout_seconds(auth_timeout, "auth_timeout"))
         self.handle.reset(handle.release())
 
     def __repr__(self):
@@ -218,36 +221,6 @@ cdef tuple _contact_points(object contact_points):
     if not points or "" in points or any("," in point for point in points):
         raise ValueError(f"contact_points must name at least one host and no empty one, not {contact_points!r}")
     return tuple(points)
-
-
-cdef int _set_credentials(CassCluster* cluster, object username, object password) except -1:
-    cdef bytes name
-    cdef bytes secret
-    if (username is None) != (password is None):
-        raise ValueError("username and password go together")
-    if username is not None:
-        name = _encoded(username, "username")
-        secret = _encoded(password, "password")
-        driver.cass_cluster_set_credentials_n(
-            cluster, <const char*>name, len(name), <const char*>secret, len(secret))
-    return 0
-
-
-cdef unsigned _whole_seconds(object value, str name, unsigned for_ever) except? 0:
-    """A time in the driver's unit, rounded up; `for_ever` for infinity."""
-    cdef double seconds = timeout_seconds(value, name)
-    if isinf(seconds):
-        return for_ever
-    return <unsigned>min(max(1.0, ceil(seconds)), <double>0x7FFFFFFF)
-
-
-cdef CassUuid _driver_uuid(object value):
-    """A UUID as the driver keeps it: the time's three fields in the order of their weight."""
-    cdef CassUuid result
-    fields = value.fields
-    result.time_and_version = (<uint64_t>fields[2] << 48) | (<uint64_t>fields[1] << 32) | <uint64_t>fields[0]
-    result.clock_seq_and_node = <uint64_t>(value.int & 0xFFFFFFFFFFFFFFFF)
-    return result
 
 
 cdef int _set_local_dc(CassCluster* cluster, object local_dc) except -1:

@@ -229,6 +229,14 @@ cdef extern from "driver.hpp" namespace "acsylla_like" nogil:
         CassError (*cass_execution_profile_set_constant_speculative_execution_policy)(CassExecProfile* profile, int64_t delay_milliseconds, int max_executions) noexcept
         CassUuid (*cass_session_get_client_id)(CassSession* session) noexcept
         void (*cass_session_get_speculative_execution_metrics)(const CassSession* session, CassSpeculativeExecutionMetrics* output) noexcept
+        CassError (*cass_cluster_set_authenticator_callbacks)(CassCluster* cluster, const CassAuthenticatorCallbacks* callbacks, CassAuthenticatorDataCleanupCallback cleanup, void* data) noexcept
+        void (*cass_authenticator_address)(const CassAuthenticator* exchange, CassInet* address) noexcept
+        const char* (*cass_authenticator_class_name)(const CassAuthenticator* exchange, size_t* length) noexcept
+        void* (*cass_authenticator_exchange_data)(CassAuthenticator* exchange) noexcept
+        void (*cass_authenticator_set_exchange_data)(CassAuthenticator* exchange, void* data) noexcept
+        void (*cass_authenticator_set_response)(CassAuthenticator* exchange, const char* response, size_t size) noexcept
+        void (*cass_authenticator_set_error_n)(CassAuthenticator* exchange, const char* message, size_t length) noexcept
+        CassError (*cass_cluster_set_dse_plaintext_authenticator_proxy_n)(CassCluster* cluster, const char* username, size_t username_length, const char* password, size_t password_length, const char* authorization_id, size_t authorization_id_length) noexcept
         void (*cass_log_set_level)(CassLogLevel level) noexcept
         void (*cass_log_set_callback)(CassLogCallback callback, void* data) noexcept
         const sockaddr* (*node_sockaddr)(const CassNode* node, void* storage) noexcept

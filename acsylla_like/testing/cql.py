@@ -350,6 +350,21 @@ def supported(options: Mapping[str, Sequence[str]]) -> Answer:
     return Answer(SUPPORTED, short(len(options)) + items)
 
 
+def authenticate(authenticator: str) -> Answer:
+    """The answer to STARTUP of a server that asks who the client is; `authenticator` is its class there."""
+    return Answer(AUTHENTICATE, string(authenticator))
+
+
+def auth_challenge(token: bytes) -> Answer:
+    """An answer to an AUTH_RESPONSE that asks for another."""
+    return Answer(AUTH_CHALLENGE, value(token))
+
+
+def auth_success(token: bytes | None = None) -> Answer:
+    """The answer to the last AUTH_RESPONSE."""
+    return Answer(AUTH_SUCCESS, value(token))
+
+
 def event(kind: str, *names: str, address: str | None = None, port: int = 9042) -> Answer:
     """An event to push: ("STATUS_CHANGE", "DOWN", address=…), ("SCHEMA_CHANGE", "UPDATED", "TABLE", "ks", "t")."""
     body = string(kind) + b"".join(map(string, names))
@@ -405,7 +420,7 @@ class Request:
         body: the undecoded body.
         query: the text of QUERY and PREPARE, for EXECUTE the text that was prepared ("" for an unknown id).
         statement_id: of EXECUTE.
-        parameters: of QUERY and EXECUTE, each its bytes, None or UNSET; by position.
+        parameters: of QUERY and EXECUTE, each its bytes, None or UNSET; by position. Of AUTH_RESPONSE, the token.
         names: of the parameters, when the client sent names.
         consistency, serial_consistency, page_size, paging_state, timestamp: None where the client sent none.
         options: of STARTUP.
@@ -457,6 +472,8 @@ def read_request(connection: int, stream: int, flags: int, opcode: int, body: by
         request.query = texts.get(request.statement_id, "")
     elif opcode == STARTUP:
         request.options = {reader.string(): reader.string() for _ in range(reader.short())}
+    elif opcode == AUTH_RESPONSE:
+        request.parameters.append(reader.value())
     elif opcode == BATCH:
         request.batch_type = reader.take(1)[0]
         for _ in range(reader.short()):

@@ -39,6 +39,9 @@ class ScriptedServer(LoopThread):
         release_version: the Cassandra version it claims to be.
         address, port: where to listen; free ones by default.
         ssl: the context of a server that speaks TLS.
+        authenticator: the class that it tells clients to authenticate with; empty for none.
+        authenticate: called, in the server's thread, with the tokens that a connection has sent so far; returns
+            `cql.auth_challenge(…)`, `cql.auth_success(…)` or an error. By default every first token will do.
     """
 
     def __init__(
@@ -50,6 +53,8 @@ class ScriptedServer(LoopThread):
         address: str | None = None,
         port: int | None = None,
         ssl: SSLContext | None = None,
+        authenticator: str = "",
+        authenticate: Callable[[Sequence[bytes]], Answer] | None = None,
     ) -> None:
         super().__init__()
         self.handler = handler
@@ -61,6 +66,10 @@ class ScriptedServer(LoopThread):
         }
         self.release_version = release_version
         self.ssl = ssl
+        self.authenticator = authenticator
+        self.authenticate = authenticate
+        #: By the number of the connection, the tokens that it has sent to authenticate.
+        self.logins: dict[int, list[bytes]] = {}
         self.address = address or _network.free_addresses(1)[0]
         self.port = port or _network.free_ports([self.address], 1)[0]
         #: Identity in `system.local`; change `schema_version` to make a client read the schema again.
@@ -226,7 +235,13 @@ class ScriptedServer(LoopThread):
         if request.opcode == cql.OPTIONS:
             return cql.supported(self.supported)
         if request.opcode == cql.STARTUP:
-            return Answer(cql.READY)
+            return cql.authenticate(self.authenticator) if self.authenticator else Answer(cql.READY)
+        if request.opcode == cql.AUTH_RESPONSE:
+            (token,) = request.parameters
+            tokens = self.logins.setdefault(request.connection, [])
+            tokens.append(token if isinstance(token, bytes) else b"")
+            self._note()
+            return self.authenticate(tokens) if self.authenticate else cql.auth_success()
         if request.opcode == cql.REGISTER:
             self._registered.add(request.connection)
             return Answer(cql.READY)
