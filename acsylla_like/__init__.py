@@ -40,6 +40,7 @@ from acsylla_like.rows import Column, Result, Row
 from acsylla_like.security import Tls
 from acsylla_like.session import Session
 from acsylla_like.shard_report import ShardReport
+from acsylla_like.sigv4 import AwsCredentials, SigV4Authenticator
 from acsylla_like.statement import (
     Batch,
     Parameter,
@@ -64,6 +65,7 @@ __all__ = [
     "Attempt",
     "AuthExchange",
     "Authenticator",
+    "AwsCredentials",
     "Batch",
     "BulkReport",
     "Cluster",
@@ -109,6 +111,7 @@ __all__ = [
     "Session",
     "SpeculativeExecution",
     "ShardReport",
+    "SigV4Authenticator",
     "Statement",
     "Stream",
     "TableMetadata",

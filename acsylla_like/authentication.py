@@ -106,10 +106,10 @@ class PlainTextAuthenticator(Authenticator):
         if inspect.isawaitable(given):
             given = await given
         if not isinstance(given, (tuple, list)) or len(given) != 2 or not all(isinstance(part, str) for part in given):
-            raise _Mistake("credentials must return a username and a password, two str")
+            raise Mistake("credentials must return a username and a password, two str")
         username, password = given
         if "\0" in username or "\0" in password:
-            raise _Mistake("a username and a password have no NUL in them")
+            raise Mistake("a username and a password have no NUL in them")
         return f"\0{username}\0{password}".encode()
 
 
@@ -152,13 +152,13 @@ def chosen_authenticator(username: object, password: object, authenticator: obje
         if inspect.isawaitable(given):
             given = await given
         if not isinstance(given, str):
-            raise _Mistake(f"password must return a str, not {type(given).__name__}")
+            raise Mistake(f"password must return a str, not {type(given).__name__}")
         return name, given
 
     return PlainTextAuthenticator(credentials)
 
 
-class _Mistake(TypeError):
+class Mistake(TypeError):
     """One whose text has no secrets in it."""
 
 
@@ -288,7 +288,7 @@ def _copy(task: asyncio.Task[T], outcome: concurrent.futures.Future[T]) -> None:
 
 def _bytes(function: str, response: object) -> bytes:
     if not isinstance(response, bytes):
-        raise _Mistake(f"{function} must return bytes, not {type(response).__name__}")
+        raise Mistake(f"{function} must return bytes, not {type(response).__name__}")
     return response
 
 
@@ -298,6 +298,6 @@ def _told(error: BaseException) -> str:
         return "the event loop of the authenticator is closed"
     if isinstance(error, (TimeoutError, asyncio.TimeoutError)):
         return "the authenticator did not answer in time: it waits, or its event loop is blocked"
-    if isinstance(error, _Mistake):
+    if isinstance(error, Mistake):
         return str(error)
     return f"the authenticator raised {type(error).__name__}"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import datetime
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -53,6 +55,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cassandra]:
     (address,) = server.contact_points
     node = authority.issue(addresses=[address], names=[socket.getnameinfo(("127.0.0.1", 0), 0)[0]])
     server.yaml = encrypted(tmp_path_factory.mktemp("guarded") / "tls", node) | on_every_address(server)
+    server.yaml |= {f"{what}_validity": "0ms" for what in ("credentials", "permissions", "roles")}  # no caches
     with server:
         yield server
 
@@ -141,3 +144,98 @@ async def test_an_expired_certificate(tmp_path):
         assert isinstance(error, errors.TlsError)
         assert "certificate has expired" in str(error)
         await ask(server, Tls(verify="none"))
+
+
+# ---- passwords and rights
+
+
+@pytest.fixture(scope="module")
+def roles(guarded: Cassandra) -> None:
+    """`reader` may read secure.t, `nobody` may do nothing."""
+
+    async def make() -> None:
+        async with session_on(guarded, Tls(trust=authority.pem)) as session:
+            for query in (
+                "CREATE KEYSPACE secure WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}",
+                "CREATE TABLE secure.t (k int PRIMARY KEY, v text)",
+                "CREATE ROLE reader WITH LOGIN = true AND PASSWORD = 'read 🔑'",
+                "CREATE ROLE nobody WITH LOGIN = true AND PASSWORD = 'nothing'",
+                "CREATE ROLE rotated WITH LOGIN = true AND PASSWORD = 'first'",
+                "GRANT SELECT ON secure.t TO reader",
+            ):
+                await session.execute(query, timeout=30.0)
+
+    in_a_thread(make)
+
+
+def in_a_thread(work: Callable[[], Coroutine[object, object, None]]) -> None:
+    """Runs it with a loop of its own, whichever loop the tests have."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, work()).result()
+
+
+async def test_a_role_with_a_password_does_what_it_may(guarded, roles):
+    async with session_on(guarded, Tls(trust=authority.pem), username="reader", password="read 🔑") as session:
+        assert len(await session.execute("SELECT * FROM secure.t")) == 0
+        with pytest.raises(errors.Unauthorized, match=r"User reader has no MODIFY permission on <table secure\.t>") as caught:
+            await session.execute("INSERT INTO secure.t (k, v) VALUES (1, 'x')")
+        assert caught.value.query == "INSERT INTO secure.t (k, v) VALUES (1, 'x')"
+        assert caught.value.coordinator is not None
+        assert not caught.value.retryable
+        with pytest.raises(errors.Unauthorized):
+            await session.execute("INSERT INTO secure.t (k, v) VALUES (?, ?)", [1, "x"])
+    async with session_on(guarded, Tls(trust=authority.pem), username="nobody", password="nothing") as session:
+        with pytest.raises(errors.Unauthorized, match="User nobody has no SELECT permission"):
+            await session.execute("SELECT * FROM secure.t")
+
+
+@pytest.mark.parametrize("given", [{"username": "reader", "password": "geheim"}, {"username": "stranger", "password": "geheim"}])
+@pytest.mark.parametrize("as_function", [False, True])
+async def test_a_wrong_password_is_refused_and_not_shown(guarded, roles, given, as_function, caplog):
+    caplog.set_level("DEBUG")
+    options = {**given, "password": lambda: given["password"]} if as_function else given
+    error = await refused(guarded, Tls(trust=authority.pem), **options)
+    assert isinstance(error, errors.AuthenticationError)
+    assert isinstance(error, ConnectionError)
+    assert f"Provided username {given['username']} and/or password are incorrect" in str(error)
+    assert "geheim" not in f"{error!r} {error} {caplog.text}"
+
+
+async def test_no_password_at_all(guarded):
+    error = await refused(guarded, Tls(trust=authority.pem), application_name="none")
+    assert isinstance(error, errors.AuthenticationError)
+    assert "the server asks for a username and a password" in str(error)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_a_password_that_is_rotated(guarded, roles, is_async):
+    current = f"before {is_async}"
+    asked = 0
+
+    def password() -> str:
+        nonlocal asked
+        asked += 1
+        return current
+
+    async def ask_vault() -> str:
+        await asyncio.sleep(0)
+        return password()
+
+    async with session_on(guarded, Tls(trust=authority.pem)) as root:
+        await root.execute(f"ALTER ROLE rotated WITH PASSWORD = '{current}'")
+        cluster = acsylla_like.create_cluster(
+            guarded.contact_points,
+            port=guarded.port,
+            ssl=Tls(trust=authority.pem),
+            username="rotated",
+            password=ask_vault if is_async else password,
+        )
+        async with await cluster.create_session() as early:
+            await root.execute(f"ALTER ROLE rotated WITH PASSWORD = 'after {is_async}'")
+            with pytest.raises(errors.AuthenticationError):
+                await cluster.create_session()
+            current = f"after {is_async}"
+            async with await cluster.create_session() as late:
+                assert len(await late.execute("SELECT cluster_name FROM system.local")) == 1
+            assert len(await early.execute("SELECT cluster_name FROM system.local")) == 1
+    assert asked == 3
