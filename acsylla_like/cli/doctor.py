@@ -117,7 +117,7 @@ async def _cluster(session: acsylla_like.Session, options: argparse.Namespace) -
         yield await _routing(session, options.table, options.traces)
     async for finding in _answers(session, nodes, options.port, options.max_skew):
         yield finding
-    yield _tls()
+    yield _tls(session.cluster.tls)
     yield _schema(nodes)
 
 
@@ -219,9 +219,17 @@ async def _answers(session: acsylla_like.Session, nodes: list[_Node], port: int,
             yield _Finding(_State.OK, "clocks", text)
 
 
-def _tls() -> _Finding:
-    text = f"this connection is not encrypted (the driver has {acsylla_like.driver_info().tls})"
-    return _Finding(_State.WARN, "TLS", text, "do not use it across a network that others can listen to")
+def _tls(tls: acsylla_like.Tls | None) -> _Finding:
+    has = f"the driver has {acsylla_like.driver_info().tls}"
+    if tls is None:
+        advice = "do not use it across a network that others can listen to"
+        return _Finding(_State.WARN, "TLS", f"this connection is not encrypted ({has})", advice)
+    if tls.verify == "none":
+        return _Finding(_State.WARN, "TLS", f"encrypted, with nobody knows whom ({has})", "check the server: --verify address, or name")
+    if tls.verify == "certificate":
+        advice = "check that it is this server's: --verify address, or name"
+        return _Finding(_State.WARN, "TLS", f"encrypted, with any server that the authorities have signed ({has})", advice)
+    return _Finding(_State.OK, "TLS", f"encrypted, with a server whose certificate and {tls.verify} were checked ({has})")
 
 
 def _schema(nodes: list[_Node]) -> _Finding:

@@ -8,9 +8,10 @@ import getpass
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import acsylla_like
+from acsylla_like.security import Tls, Verify
 
 if TYPE_CHECKING:
     from acsylla_like.cluster import ConnectOptions
@@ -152,6 +153,16 @@ def _add_connection(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--consistency", metavar="LEVEL", help="such as LOCAL_QUORUM")
     group.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="for each request (default: 12)")
     group.add_argument("--connect-timeout", type=_seconds, metavar="SECONDS", default=5.0, help="(default: 5)")
+    group = parser.add_argument_group("TLS", "Each of these options turns it on.")
+    group.add_argument("--tls", action="store_true", help="encrypt, and check the server's certificate and address")
+    group.add_argument(
+        "--trust", action="append", metavar="FILE", help="PEM file of authorities; may be repeated (default: those the system trusts)"
+    )
+    group.add_argument(
+        "--verify", choices=get_args(Verify), help="what the server proves: nothing, its certificate, or also its address or name (address)"
+    )
+    group.add_argument("--certificate", metavar="FILE", help="PEM file with this client's certificate")
+    group.add_argument("--key", metavar="FILE", help="PEM file with its key, where it is in another file")
 
 
 def _add_text(parser: argparse.ArgumentParser, what: str) -> None:
@@ -224,15 +235,28 @@ def _add_doctor(parser: argparse.ArgumentParser) -> None:
 # ---- the connection
 
 
-def _password(username: str) -> str:
-    password = os.environ.get("ACSYLLA_LIKE_PASSWORD")
-    if password is None:
+def _secret(variable: str, what: str) -> str:
+    """From the environment or, without that, from the user."""
+    secret = os.environ.get(variable)
+    if secret is None:
         try:
             os.close(os.open("/dev/tty", os.O_RDWR))  # without a terminal getpass would read the data
-            password = getpass.getpass(f"password of {username}: ")
+            secret = getpass.getpass(f"{what}: ")
         except (EOFError, OSError):
-            raise Problem("there is nobody to ask for the password: set ACSYLLA_LIKE_PASSWORD", Exit.MISTAKE) from None
-    return password
+            raise Problem(f"there is nobody to ask for the {what}: set {variable}", Exit.MISTAKE) from None
+    return secret
+
+
+def _tls(options: argparse.Namespace) -> Tls | None:
+    if not (options.tls or options.trust or options.verify or options.certificate or options.key):
+        return None
+    return Tls(
+        trust=options.trust,
+        verify=options.verify or "address",
+        certificate=options.certificate,
+        key=options.key,
+        key_password=None if options.certificate is None else lambda: _secret("ACSYLLA_LIKE_KEY_PASSWORD", "password of the key"),
+    )
 
 
 @asynccontextmanager
@@ -250,12 +274,19 @@ async def connected(options: argparse.Namespace) -> AsyncIterator[acsylla_like.S
         chosen["request_timeout"] = options.timeout
     if options.username is not None:
         chosen["username"] = options.username
-        chosen["password"] = _password(options.username)
+        chosen["password"] = _secret("ACSYLLA_LIKE_PASSWORD", f"password of {options.username}")
     try:
-        session = await acsylla_like.connect(options.contact_points, **chosen)
-    except (TypeError, ValueError, acsylla_like.InvalidQuery) as error:
+        chosen["ssl"] = _tls(options)
+        connecting = acsylla_like.connect(options.contact_points, **chosen)
+    except (TypeError, ValueError, OSError) as error:  # of the files, too
         raise Problem(f"{error}", Exit.MISTAKE) from None
     except (acsylla_like.Error, acsylla_like.DriverLoadError) as error:
+        raise Problem(f"{error}", Exit.UNREACHABLE) from None
+    try:
+        session = await connecting
+    except acsylla_like.InvalidQuery as error:
+        raise Problem(f"{error}", Exit.MISTAKE) from None
+    except acsylla_like.Error as error:
         raise Problem(f"{error}", Exit.UNREACHABLE) from None
     try:
         yield session

@@ -5,9 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
+import hmac
+import os
+import re
 import socket
+import subprocess
+import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,8 +21,9 @@ from certificates import Authority, Certificate
 
 import acsylla_like
 from acsylla_like import Tls, errors
-from acsylla_like.testing import Cassandra
+from acsylla_like.testing import Cassandra, ScriptedServer, cql
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 _TIMEOUT = 5.0
 
 authority = Authority()
@@ -159,8 +165,9 @@ def roles(guarded: Cassandra) -> None:
                 "CREATE KEYSPACE secure WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}",
                 "CREATE TABLE secure.t (k int PRIMARY KEY, v text)",
                 "CREATE ROLE reader WITH LOGIN = true AND PASSWORD = 'read 🔑'",
-                "CREATE ROLE nobody WITH LOGIN = true AND PASSWORD = 'nothing'",
+                "CREATE ROLE nobody WITH LOGIN = true AND PASSWORD = 'geheim-nothing'",
                 "CREATE ROLE rotated WITH LOGIN = true AND PASSWORD = 'first'",
+                "CREATE ROLE app WITH LOGIN = true AND PASSWORD = 'secret'",
                 "GRANT SELECT ON secure.t TO reader",
             ):
                 await session.execute(query, timeout=30.0)
@@ -184,7 +191,7 @@ async def test_a_role_with_a_password_does_what_it_may(guarded, roles):
         assert not caught.value.retryable
         with pytest.raises(errors.Unauthorized):
             await session.execute("INSERT INTO secure.t (k, v) VALUES (?, ?)", [1, "x"])
-    async with session_on(guarded, Tls(trust=authority.pem), username="nobody", password="nothing") as session:
+    async with session_on(guarded, Tls(trust=authority.pem), username="nobody", password="geheim-nothing") as session:
         with pytest.raises(errors.Unauthorized, match="User nobody has no SELECT permission"):
             await session.execute("SELECT * FROM secure.t")
 
@@ -239,3 +246,122 @@ async def test_a_password_that_is_rotated(guarded, roles, is_async):
                 assert len(await late.execute("SELECT cluster_name FROM system.local")) == 1
             assert len(await early.execute("SELECT cluster_name FROM system.local")) == 1
     assert asked == 3
+
+
+# ---- the command line
+
+
+def run_cli(server: Cassandra, *arguments: object, code: int = 0, **environment: str) -> str:
+    """What a command prints."""
+    connection = ["--contact-points", ",".join(server.contact_points), "--port", str(server.port)]
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "acsylla_like", *map(str, arguments), *connection],
+        env={**os.environ, "PYTHONPATH": str(Path(acsylla_like.__file__).parent.parent), **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        start_new_session=True,  # without a terminal to ask on
+    )
+    assert ran.returncode == code, ran.stdout + ran.stderr
+    return ran.stdout + ran.stderr
+
+
+def test_the_command_line_with_tls_and_a_password(guarded, roles, tmp_path):
+    (tmp_path / "ca.pem").write_text(authority.pem)
+    (tmp_path / "client.pem").write_text(CLIENT.pem)
+    (tmp_path / "client.key").write_text(CLIENT.key_pem("geheim"))
+    trust = ["--trust", tmp_path / "ca.pem"]
+    login = ["--username", "cassandra"]
+    password = {"ACSYLLA_LIKE_PASSWORD": "cassandra"}
+    lines = run_cli(guarded, "doctor", *trust, *login, **password).splitlines()
+    assert [
+        line for line in lines if "TLS: " in line and line.startswith("ok    TLS: encrypted, with a server whose certificate and address")
+    ]
+    for verify, words in (("none", "with nobody knows whom"), ("certificate", "any server that the authorities have signed")):
+        assert words in run_cli(guarded, "doctor", *trust, "--verify", verify, *login, **password)
+    as_nobody = [*trust, "--username", "nobody"]
+    said = run_cli(guarded, "query", "SELECT * FROM secure.t", *as_nobody, code=2, ACSYLLA_LIKE_PASSWORD="geheim-nothing")
+    assert "User nobody has no SELECT permission" in said
+    said = run_cli(guarded, "query", "SELECT * FROM secure.t", *as_nobody, code=4, ACSYLLA_LIKE_PASSWORD="geheim")
+    assert "and/or password are incorrect" in said
+    assert "geheim" not in said
+    assert "perhaps the server expects TLS on this port" in run_cli(guarded, "doctor", *login, code=4, **password)
+    assert "none of the authorities of the system" in run_cli(guarded, "doctor", "--tls", *login, code=4, **password)
+    client = [*trust, "--certificate", tmp_path / "client.pem", "--key", tmp_path / "client.key"]
+    run_cli(guarded, "query", "SELECT * FROM secure.t", *client, *login, **password, ACSYLLA_LIKE_KEY_PASSWORD="geheim")
+    said = run_cli(guarded, "query", "SELECT * FROM secure.t", *client, *login, code=2, **password, ACSYLLA_LIKE_KEY_PASSWORD="gehemt")
+    assert "whose key_password may be wrong" in said
+    assert "gehemt" not in said
+    assert "there is nobody to ask for the password of the key: set ACSYLLA_LIKE_KEY_PASSWORD" in run_cli(
+        guarded, "query", "SELECT * FROM secure.t", *client, *login, code=2, **password
+    )
+    said = run_cli(guarded, "query", "SELECT * FROM secure.t", "--trust", tmp_path / "none.pem", *login, code=2, **password)
+    assert "trust: No such file or directory" in said
+    assert "a key belongs to a certificate" in run_cli(guarded, "doctor", "--key", "x", *login, code=2, **password)
+
+
+# ---- the documentation
+
+
+PROGRAMS = re.findall(r"(?ms)^```python\n(.*?)^```", (ROOT / "docs" / "security.md").read_text())
+
+
+def signs(tokens: Sequence[bytes]) -> cql.Answer:
+    """The server of the page's own authenticator."""
+    if len(tokens) == 1:
+        return cql.auth_challenge(b"nonce=123")
+    is_right = tokens == [b"app", hmac.digest(b"a key of the application", b"nonce=123", "sha256")]
+    return cql.auth_success() if is_right else cql.error(cql.BAD_CREDENTIALS, "no")
+
+
+def keyspaces(tokens: Sequence[bytes]) -> cql.Answer:
+    if len(tokens) == 1:
+        return cql.auth_challenge(b"nonce=123")
+    is_right = tokens[0] == b"SigV4\0\0" and b"access_key=AKIAIOSFODNN7EXAMPLE" in tokens[1]
+    return cql.auth_success() if is_right else cql.error(cql.BAD_CREDENTIALS, "no")
+
+
+@pytest.mark.parametrize("number", range(len(PROGRAMS)))
+def test_the_programs_of_the_page_on_security_run(guarded, roles, tmp_path, number):
+    files = {
+        "/etc/shop/authority.pem": authority.pem,
+        "/etc/shop/app.pem": CLIENT.pem,
+        "/etc/shop/app.key": CLIENT.key_pem("geheim"),
+        "/run/secrets/shop": "secret",
+    }
+    program = PROGRAMS[number]
+    for name, text in files.items():
+        here = tmp_path / Path(name).name
+        here.write_text(text)
+        program = program.replace(name, str(here))
+    with contextlib.ExitStack() as stack:
+        server: Cassandra | ScriptedServer = guarded
+        if "Signer" in program:
+            server = stack.enter_context(ScriptedServer(authenticator="com.example.Signer", authenticate=signs))
+        elif "SigV4" in program:
+            context = authority.issue(names=["cassandra.eu-central-1.amazonaws.com"]).server_context(tmp_path)
+            server = stack.enter_context(ScriptedServer(authenticator="SigV4", authenticate=keyspaces, ssl=context))
+        for given, here in (
+            ('"10.0.0.5"', repr(server.contact_points[0])),
+            ('"cassandra.eu-central-1.amazonaws.com"', repr(server.contact_points[0])),
+            ("port=9042", f"port={server.port}"),
+            ('"port": 9042', f'"port": {server.port}'),
+            ("port=9142", f"port={server.port}"),
+        ):
+            program = program.replace(given, here)
+        assert str(server.port) in program
+        environment = {"SHOP_KEY_PASSWORD": "geheim", "SSL_CERT_FILE": str(tmp_path / "authority.pem")}
+        ran = subprocess.run(
+            [sys.executable, "-W", "error", "-c", program],
+            env={**os.environ, "PYTHONPATH": str(Path(acsylla_like.__file__).parent.parent), **environment},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert ran.returncode == 0, ran.stderr
+        assert "secret" not in ran.stdout
+
+
+def test_the_page_has_as_many_programs_as_are_looked_at():
+    assert len(PROGRAMS) == 5
