@@ -90,7 +90,7 @@ def python(codes: list[Code], classes: list[ErrorClass]) -> str:
 
 
 def table(_: list[Code], classes: list[ErrorClass]) -> str:
-    lines = ["| class | also a | fields of its own | transient | nothing applied | meaning |", "|---|---|---|---|---|---|"]
+    lines = ["| class | also a | fields of its own | transient | retryable | meaning |", "|---|---|---|---|---|---|"]
     for found in classes:
         code = found.codes[0]
         bases = ", ".join(f"`{base}Error`" if base == "Timeout" else f"`{base}`" for base in found.bases)
