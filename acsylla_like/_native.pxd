@@ -566,7 +566,7 @@ cdef class Request(TicketHolder):
     cdef bint gathers_pages
     cdef bint idempotent
     cdef bint is_routed                 # its node was found by the routing key, as far as that could be
-    cdef bint is_step                   # made by the session on the way of another request
+    cdef bint is_step                   # on the way of a request that the session has taken: it may be closing
     cdef bint is_unfinished             # among the session's unfinished
     cdef bint has_recovered
     cdef object retries                 # from the first failure on, where a policy has it sent again
@@ -771,6 +771,7 @@ cdef class Session:
     cdef readonly Cluster cluster
     cdef public object keyspace         # of the connections, as USE changes it
     cdef readonly Options options       # defaults of every request
+    cdef bint has_profile_policies      # for retries
     cdef dict user_types                # (keyspace, name) -> class
     cdef readonly bint is_open
     cdef readonly Py_ssize_t in_flight  # requests that the driver has not answered

@@ -236,7 +236,7 @@ cdef class Request(TicketHolder):
         if self.kind == CLOSE and session == NULL:
             raise _errors.SessionClosed("the session is not open")
         if self.kind != CLOSE and self.kind != CONNECT:
-            self.session.require_open(self.is_step or self.pages is not None or self.retries is not None)
+            self.session.require_open(self.is_step or self.pages is not None)
         if self.kind == EXECUTE:
             return self.watch(driver.cass_session_execute(session, self.statement.get()))
         if self.kind == BATCH:
@@ -366,6 +366,7 @@ cdef class Request(TicketHolder):
         except Exception as mistake:  # of the policy's
             decision, error = _RETHROW, mistake
         if decision is not _IGNORE and decision is not _RETHROW:
+            self.is_step = True  # closing the session waits for it
             return self.delegate_to(decision)
         self.retries = None
         return self.fail(error) if decision is _RETHROW else self.finish(Result.__new__(Result))

@@ -85,6 +85,7 @@ cdef class Session:
         self.keyspace = cluster.keyspace if keyspace is None else keyspace
         if options is not None:
             self.options = options
+        self.has_profile_policies = cluster.profile_retry_policies is not None
         if cluster.retry_policy is not None and self.options.retry_policy is None:
             self.options = self.options.with_changes(retry_policy=cluster.retry_policy)
         self.opened_at = opened_at
@@ -204,7 +205,7 @@ cdef class Session:
             options = options.over((<Batch>query).options)
         if isinstance(query, PreparedStatement):
             options = options.over((<PreparedStatement>query).options)
-        if self.cluster.profile_retry_policies is not None and options.retry_policy is None:
+        if self.has_profile_policies and options.retry_policy is None:
             options = self.with_policy_of_profile(options)
         options = options.over(self.options)
         request = new_request(self, BATCH if isinstance(query, Batch) else EXECUTE, query, options)
