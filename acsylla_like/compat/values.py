@@ -224,7 +224,9 @@ def _tuple(cql_type: CqlType, value: Any) -> tuple[Any, ...]:
 
 def _user_type(cql_type: CqlType, value: Any) -> dict[str, Any]:
     types = dict(zip(cql_type.field_names, cql_type.types, strict=True))
-    if not isinstance(value, Mapping):
+    if not isinstance(value, (Mapping, list, tuple)) and all(hasattr(value, name) for name in types):
+        value = {name: getattr(value, name) for name in types}  # a dataclass, or a model of pydantic's
+    elif not isinstance(value, Mapping):
         given = list(value)
         if len(given) > len(types):
             raise ValueError(f"expected at most {len(types)} fields of {cql_type.name}, got {given!r}")
