@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, TypedDict
 
 from acsylla_like import _native, errors, shard_watch
 from acsylla_like.local_ports import default_ranges
-from acsylla_like.policies import ConstantReconnection, ExponentialReconnection
+from acsylla_like.policies import ConstantReconnection
 from acsylla_like.security import likely_cause
 from acsylla_like.session import Connecting, Session
 
@@ -136,20 +136,19 @@ class Cluster(_native.Cluster):
     """A cluster to open sessions to; made by `create_cluster`."""
 
     def __init__(self, contact_points: str | Iterable[str], **options: Unpack[ClusterOptions]) -> None:
+        for name in ("allowed_hosts", "denied_hosts", "allowed_dcs", "denied_dcs"):
+            names = options.get(name)
+            if isinstance(names, Iterator):  # which could be read once, and _twin reads it again
+                options[name] = list(names)
         native = {name: value for name, value in options.items() if name != "shard_aware_port"}
         super().__init__(contact_points, **native)  # type: ignore[arg-type]
         self._options = options
         #: Where the local ports of shard-aware connections are taken from, ranges (first, end); empty for none.
         self.local_ports = _port_ranges(options.get("shard_aware_port", False))
+        #: Seconds before the first try to reconnect, which double up to the second number.
+        self.reconnect_delays = _reconnect_delays(options.get("reconnection"))
         self.num_threads_io = options.get("num_threads_io", 1)
         self.core_connections = options.get("core_connections_per_host") or 1
-        #: The driver's reconnection delays in seconds, the first and the longest; its own are 2 s and 10 min.
-        self.reconnect_delays = (2.0, 600.0)
-        match options.get("reconnection"):
-            case ConstantReconnection(delay):
-                self.reconnect_delays = (delay, delay)
-            case ExponentialReconnection(base, longest):
-                self.reconnect_delays = (base, longest)
 
     def _twin(self) -> Cluster:
         """Another with the same options."""
@@ -185,6 +184,13 @@ class Cluster(_native.Cluster):
         error.args = (f"{text}; {cause}" if cause else text,)
         if isinstance(error, errors.AuthenticationError) and self.login is not None and error.__cause__ is None:
             error.__cause__ = self.login.take_error()
+
+
+def _reconnect_delays(policy: Reconnection | None) -> tuple[float, float]:
+    if isinstance(policy, ConstantReconnection):
+        return policy.delay, policy.delay
+    # The driver's policy unless it is told otherwise: exponential, from 2 s to 10 min, and never before that.
+    return (2.0, 600.0) if policy is None else (policy.base, policy.max)
 
 
 def _port_ranges(shard_aware_port: bool | tuple[int, int]) -> list[tuple[int, int]]:

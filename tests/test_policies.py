@@ -203,6 +203,15 @@ async def test_constant_reconnection_is_not_overridden(simulacron):
     assert await seconds_until_back(simulacron, ConstantReconnection(1000)) == float("inf")
 
 
+@pytest.mark.parametrize(
+    ("policy", "delays"),
+    [(None, (2.0, 600.0)), (ConstantReconnection(0.5), (0.5, 0.5)), (ExponentialReconnection(1, 30), (1, 30))],
+)
+def test_whoever_looks_after_local_ports_knows_the_delays(policy, delays):
+    cluster = acsylla_like.create_cluster("127.0.0.1", reconnection=policy, allowed_hosts=iter(["127.0.0.1"]))
+    assert cluster.reconnect_delays == cluster._twin().reconnect_delays == delays
+
+
 async def test_exponential_reconnection(simulacron):
     assert await seconds_until_back(simulacron, ExponentialReconnection(0.05, 0.1)) < 1.2
 

@@ -223,6 +223,23 @@ cdef tuple _contact_points(object contact_points):
     return tuple(points)
 
 
+cdef unsigned _whole_seconds(object value, str name, unsigned for_ever) except? 0:
+    """A time in the driver's unit, rounded up; `for_ever` for infinity."""
+    cdef double seconds = timeout_seconds(value, name)
+    if isinf(seconds):
+        return for_ever
+    return <unsigned>min(max(1.0, ceil(seconds)), <double>0x7FFFFFFF)
+
+
+cdef CassUuid _driver_uuid(object value):
+    """A UUID as the driver keeps it: the time's three fields in the order of their weight."""
+    cdef CassUuid result
+    fields = value.fields
+    result.time_and_version = (<uint64_t>fields[2] << 48) | (<uint64_t>fields[1] << 32) | <uint64_t>fields[0]
+    result.clock_seq_and_node = <uint64_t>(value.int & 0xFFFFFFFFFFFFFFFF)
+    return result
+
+
 cdef int _set_local_dc(CassCluster* cluster, object local_dc) except -1:
     cdef bytes name
     if local_dc is not None:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Cluster", "HostListenerCallback"]
 
+_ANY_PORT = (49152, 65535)
+
 HostListenerCallback: TypeAlias = Callable[[HostListenerEvent, str], Awaitable[object] | object]
 
 
@@ -123,9 +125,12 @@ class Cluster:
             self._set("local_address", local_address)
 
     def set_local_port_range(self, min: int | None, max: int | None) -> None:
-        """The local ports for ScyllaDB's shard-aware port."""
-        if min is not None and max is not None and not 0 < min <= max < 65536:
-            raise ValueError(f"local ports must be from 1 to 65535, not {min!r} to {max!r}")
+        """The local ports for ScyllaDB's shard-aware port: from `min` to below `max`. Where that port does not work, or ports are
+        lacking, connections to the normal one reach the shards, too."""
+        if min is None or max is None:
+            return
+        # What acsylla has by default is any port; it means those that the system gives away here.
+        self._set("shard_aware_port", True if (min, max) == _ANY_PORT else (min, max))
 
     # ---- who
 

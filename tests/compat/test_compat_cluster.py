@@ -37,7 +37,16 @@ def test_there_are_seventy_options():
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({}, {"reconnection": ExponentialReconnection(2.0, 60.0), "consistency": 10, "page_size": None, "load_balancing": None}),
+        (
+            {},
+            {
+                "reconnection": ExponentialReconnection(2.0, 60.0),
+                "consistency": 10,
+                "shard_aware_port": True,
+                "page_size": None,
+                "load_balancing": None,
+            },
+        ),
         ({"constant_reconnect_delay_ms": 100}, {"reconnection": ConstantReconnection(0.1)}),
         ({"constant_reconnect_delay_ms": 0}, {"reconnection": ConstantReconnection(0)}),
         ({"exponential_reconnect_base_delay_ms": None}, {"reconnection": None}),
@@ -69,6 +78,7 @@ def test_there_are_seventy_options():
         ({"protocol_version": "v4"}, {"protocol_version": 4}),
         ({"protocol_version": acsylla.ProtocolVersion.DSEV1}, {"protocol_version": 4}),
         ({"tcp_keepalive_sec": 5}, {"tcp_keepalive": 5}),
+        ({"local_port_range_min": 20000, "local_port_range_max": 21000}, {"shard_aware_port": (20000, 21000)}),
         ({"application_name": "shop"}, {"application_name": "shop", "application_version": "1.2.0"}),
     ],
 )
@@ -92,7 +102,7 @@ def test_what_options_become(options, expected, monkeypatch):
         ({"retry_policy": "often"}, ValueError, "Retry policy must be 'default' or 'fallthrough', not 'often'"),
         ({"client_id": "5"}, ValueError, "badly formed"),
         ({"port": 0}, ValueError, "port must be between"),
-        ({"local_port_range_min": 5, "local_port_range_max": 1}, ValueError, "local ports must be from 1 to 65535, not 5 to 1"),
+        ({"local_port_range_min": 5, "local_port_range_max": 1}, ValueError, "shard_aware_port must be a range within 1024"),
         ({"dse_gssapi_authenticator": acsylla.DseGssapiAuthenticator("s", "p")}, errors.CassErrorLibNotImplemented, "Kerberos"),
     ],
 )
