@@ -13,6 +13,7 @@ import math
 import random
 import threading
 import time
+import weakref
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
@@ -226,12 +227,18 @@ class SessionRetries:
     """What a session knows about its retries: budgets, nodes, and what `Session.metrics` tells."""
 
     def __init__(self, session: Session) -> None:
-        self._session = session
+        self._reference = weakref.ref(session)  # which owns this
         self._buckets: dict[RetryBudget, _Bucket] = {}
         self._hosts: list[tuple[str, int, str]] = []  # address, port, data centre
         self._hosts_read = -math.inf
         self._is_reading_hosts = False
         self.counts = {"sent": 0, "succeeded": 0, "ignored": 0, "over_budget": 0}
+
+    @property
+    def _session(self) -> Session:
+        session = self._reference()
+        assert session is not None  # it called
+        return session
 
     def allows(self, budget: RetryBudget | None, requests: int) -> bool:
         if budget is None:

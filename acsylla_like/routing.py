@@ -16,6 +16,7 @@ import random
 import ssl
 import time
 import uuid
+import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -137,11 +138,17 @@ class Router:
     """A session's knowledge of where rows live; read when it is asked for, and kept for a moment."""
 
     def __init__(self, session: Session) -> None:
-        self._session = session
+        self._reference = weakref.ref(session)  # which owns this
         self._topology: tuple[float, Topology] | None = None
         self._shardings: dict[tuple[str, int], tuple[float, Sharding | None]] = {}
         self._tables: dict[tuple[str, str], tuple[int, _Table]] = {}
         self._tablets: dict[tuple[str, str], tuple[float, _Tablets | None]] = {}
+
+    @property
+    def _session(self) -> Session:
+        session = self._reference()
+        assert session is not None  # it called
+        return session
 
     # ---- explaining ----
 
