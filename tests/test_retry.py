@@ -7,6 +7,7 @@ import copy
 import math
 import pickle
 import statistics
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -407,6 +408,25 @@ async def test_a_try_that_takes_too_long_is_given_up_for_another(scripted, askin
     assert len(failing.tries) == 3
 
 
+async def test_a_page_that_takes_too_long_is_given_up_for_another_try(scripted, asking):
+    states: list[bytes | None] = []
+
+    def handle(request: cql.Request) -> cql.Answer | None:
+        if "system." in request.query:
+            return None
+        states.append(request.paging_state)
+        if request.paging_state is None:
+            return cql.rows([("v", "int")], [[1]], paging_state=b"a")
+        return cql.SILENCE if len(states) < 4 else cql.rows([("v", "int")], [[2]])
+
+    scripted.handler = handle
+    started = time.monotonic()
+    policy = RetryPolicy(first_pause=0.001, longest_pause=0.002, try_timeout=0.1)
+    assert [row.v for row in await asking.execute(PLAIN, retry_policy=policy, timeout=20.0)] == [1, 2]
+    assert time.monotonic() - started < 5.0
+    assert states == [None, b"a", b"a", b"a"]
+
+
 @pytest.mark.parametrize("ask", KINDS)
 async def test_cancelling_ends_the_pause_at_once(scripted, asking, ask):
     scripted.handler = _always(UNAVAILABLE)
@@ -424,14 +444,27 @@ def _always(answer: cql.Answer) -> Callable[[cql.Request], cql.Answer | None]:
     return lambda request: answer if request.opcode in (cql.QUERY, cql.EXECUTE, cql.BATCH) and "system." not in request.query else None
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="asyncio.timeout came with CPython 3.11")
+async def test_asyncio_timeout_ends_a_pause_and_leaves_no_trace(scripted, asking):
+    scripted.handler = _always(UNAVAILABLE)
+    started = time.monotonic()
+    with pytest.raises(TimeoutError) as caught:
+        async with asyncio.timeout(0.2):
+            await asking.execute(PLAIN, retry_policy=RetryPolicy(first_pause=10.0, longest_pause=10.0), timeout=60.0)
+    assert not isinstance(caught.value, errors.Error)
+    assert time.monotonic() - started < 2.0
+    scripted.handler = None
+    await asking.execute(PLAIN)
+
+
 async def test_a_cancelled_pause_sends_nothing_when_it_would_have_ended(scripted, asking):
     scripted.handler = failing = Failing(UNAVAILABLE, UNAVAILABLE)
-    task = asyncio.create_task(asking.execute(PLAIN, retry_policy=RetryPolicy(first_pause=0.1, longest_pause=0.1)))
+    task = asyncio.create_task(asking.execute(PLAIN, retry_policy=Deciding(Retry(pause=0.3))))
     await until(lambda: _retries(asking)["sent"] == 1)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(0.4)
     assert len(failing.tries) == 1
     assert asking.metrics()["session"]["cancelled"] == 1
 
@@ -599,6 +632,43 @@ async def test_a_statement_that_was_forgotten_meanwhile(scripted, asking):
     scripted.handler = handle
     await asking.execute(insert, [b"1"], retry_policy=QUICK)
     assert executed == 3
+
+
+async def test_a_statement_that_is_forgotten_twice_and_prepared_anew_each_time(scripted, asking):
+    insert = await asking.create_prepared(INSERT)
+    prepares: list[int] = []
+    answers = iter(["forget", UNAVAILABLE, "forget", None])
+
+    def handle(request: cql.Request) -> cql.Answer | None:
+        if request.opcode == cql.PREPARE:
+            prepares.append(1)
+            return cql.error(cql.INVALID) if len(prepares) in (1, 3) else None  # to the driver, which says that there is no host
+        if request.opcode != cql.EXECUTE or "system." in request.query:
+            return None
+        answer = next(answers)
+        if answer == "forget":
+            return cql.error(cql.UNPREPARED, statement_id=request.statement_id)
+        return answer
+
+    scripted.handler = handle
+    await asking.execute(insert, [b"1"], retry_policy=QUICK)
+    assert len(prepares) == 4
+    assert next(answers, "none is left") == "none is left"
+
+
+@pytest.mark.parametrize("ask", KINDS)
+async def test_steps_of_a_request_do_not_multiply_its_tries(scripted, asking, ask):
+    scripted.handler = _answering_always(UNAVAILABLE)
+    with pytest.raises(errors.Unavailable) as caught:
+        await ask(asking, retry_policy=QUICK)
+    asked = [request for request in scripted.requests if request.opcode != cql.PREPARE and request.paging_state is None]
+    asked = [request for request in asked if "system." not in request.query]
+    assert len(asked) == 4
+    assert len(caught.value.attempts) == 3
+
+
+def _answering_always(answer: cql.Answer) -> Callable[[cql.Request], cql.Answer | None]:
+    return lambda request: None if request.opcode == cql.PREPARE or "system." in request.query else answer
 
 
 async def test_a_scan_does_not_multiply_its_tries(scripted):
