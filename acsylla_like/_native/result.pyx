@@ -448,6 +448,11 @@ cdef class Result:
                       zip(self.result_columns.names, self.result_columns.types)])
 
     @property
+    def _shape(self):
+        """(names, types) of the columns, the same tuples for results of the same metadata."""
+        return ((), ()) if self.result_columns is None else (self.result_columns.names, self.result_columns.types)
+
+    @property
     def applied(self):
         """Whether a conditional statement was applied; None for one without a condition."""
         if self.result_columns is None or not self.row_count or "[applied]" not in self.result_columns.index_of:

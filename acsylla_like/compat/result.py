@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -11,21 +12,18 @@ from acsylla_like.compat.values import reader
 
 if TYPE_CHECKING:
     from acsylla_like import _native
-    from acsylla_like.compat.values import Read
+    from acsylla_like._native import CqlType
 
-__all__ = ["Result", "Row", "RowMaker"]
+__all__ = ["Result", "Row", "RowMaker", "row_maker"]
 
 
 class RowMaker:
-    """Makes rows of one result's columns."""
+    """Makes rows of columns of these names and types."""
 
-    def __init__(self, result: _native.Result, native_types: bool) -> None:
-        self.names = [column.name for column in result.columns]
-        self._reads: list[tuple[int, Read]] = []
-        for index, column in enumerate(result.columns):
-            read = reader(column.type, native_types)
-            if read is not None:
-                self._reads.append((index, read))
+    def __init__(self, names: tuple[str, ...], types: tuple[CqlType, ...], native_types: bool) -> None:
+        self.names = names
+        reads = ((index, reader(cql_type, native_types)) for index, cql_type in enumerate(types))
+        self._reads = [(index, read) for index, read in reads if read is not None]
 
     def make(self, row: _native.Row) -> Row:
         """acsylla's row for one of the package's."""
@@ -37,12 +35,18 @@ class RowMaker:
         return Row(self.names, tuple(values))
 
 
+@functools.lru_cache(256)
+def row_maker(shape: tuple[tuple[str, ...], tuple[CqlType, ...]], native_types: bool) -> RowMaker:
+    """For the columns of a result."""
+    return RowMaker(*shape, native_types)
+
+
 class Row:
     """One row of a result."""
 
     __slots__ = ("_names", "_values")
 
-    def __init__(self, names: list[str], values: tuple[Any, ...]) -> None:
+    def __init__(self, names: tuple[str, ...], values: tuple[Any, ...]) -> None:
         self._names = names
         self._values = values
 
@@ -117,13 +121,19 @@ class Row:
 class Result:
     """What a statement gave: its rows, or one page of them."""
 
-    __slots__ = ("_maker", "_result", "native_types", "tracing_id")
+    __slots__ = ("_made", "_result", "native_types", "tracing_id")
 
     def __init__(self, result: _native.Result, native_types: bool, is_traced: bool) -> None:
         self._result = result
-        self._maker = RowMaker(result, native_types)
+        self._made: RowMaker | None = None
         self.native_types = native_types
         self.tracing_id: str | None = str(result.tracing_id) if is_traced and result.tracing_id is not None else None
+
+    @property
+    def _maker(self) -> RowMaker:
+        if self._made is None:
+            self._made = row_maker(self._result._shape, self.native_types)
+        return self._made
 
     def __repr__(self) -> str:
         return f"<Result {len(self)} rows of {', '.join(self._maker.names)}>"

@@ -135,10 +135,12 @@ class Session:
         session = self._open()
         if native_types is None:
             native_types = statement.native_types
-        with _translating():
+        try:
             options = _native.Options(**statement._options)
-            query, values = await statement._bound(self)
+            query, values = statement._sent() if statement._is_plain else await statement._bound(self)
             result = await session._request(query, values, options)
+        except _core.Error as error:
+            raise translated(error) from error
         return Result(result, native_types, statement.tracing_enabled)
 
     async def create_prepared(

@@ -7,7 +7,7 @@ it is prepared, once, so that an int goes out as the column's bigint, which acsy
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from acsylla_like import _native
@@ -19,16 +19,16 @@ from acsylla_like.compat.errors import (
     CassErrorLibNameDoesNotExist,
     translated,
 )
-from acsylla_like.compat.result import Result, Row, RowMaker
-from acsylla_like.compat.values import bindable
+from acsylla_like.compat.result import Result, Row, row_maker
+from acsylla_like.compat.values import bindable, binder
 from acsylla_like.types import UNSET
 
 if TYPE_CHECKING:
-    from acsylla_like._native import CqlType
     from acsylla_like.compat.session import Session
 
 __all__ = ["Batch", "PreparedStatement", "Statement", "seconds_of"]
 
+_NO_OPTIONS = (None,) * 6
 _RETRY_POLICIES = ("default", "fallthrough")
 
 
@@ -101,15 +101,15 @@ class Statement(_Settings):
         session: Session | None,
         count: int,
         native_types: bool | None,
+        version: _native.PreparedVersion | None = None,
     ) -> None:
-        super().__init__()
+        self._options: dict[str, Any] = {}
         self.session = session
         self.native_types = bool(native_types)
         self._query = query
-        self._parameters = () if isinstance(query, str) else query.parameters
+        self._version = version  # of a prepared statement, whose types are known
         self._values: list[Any] = [UNSET] * count
         self._named: dict[str, Any] = {}
-        self._types: dict[int | str, ValueType] = {}
 
     def __repr__(self) -> str:
         query = self._query if isinstance(self._query, str) else self._query.query
@@ -133,9 +133,8 @@ class Statement(_Settings):
         session = self._session()
         try:
             query, values = await self._bound(session)
-            maker: RowMaker | None = None
             async for page in session._open().stream(query, values, **self._options).pages():
-                maker = maker or RowMaker(page, self.native_types)
+                maker = row_maker(page._shape, self.native_types)
                 for row in page:
                     yield maker.make(row)
         except _core.Error as error:
@@ -162,29 +161,37 @@ class Statement(_Settings):
             self.native_types = bool(native_types)
         return self
 
-    async def _bound(self, session: Session) -> tuple[str | _native.PreparedStatement, tuple[Any, ...] | None]:
-        """What the package executes, and its values."""
-        if not isinstance(self._query, str):
-            return self._query, tuple(self._values)
-        if not self._values and not self._named:
-            return self._query, None
-        prepared = await session._prepared_for(self._query, self._options.get("timeout"))
-        return prepared, self._typed_values(prepared)
+    @property
+    def _is_plain(self) -> bool:
+        """Whether it can be sent as it is: its types are known, or there are no values."""
+        return self._version is not None or not (self._values or self._named)
 
-    def _typed_values(self, prepared: _native.PreparedStatement) -> tuple[Any, ...]:
+    def _sent(self) -> tuple[str | _native.PreparedStatement, tuple[Any, ...] | None]:
+        """What the package executes, and its values."""
+        return self._query, None if self._version is None else tuple(self._values)
+
+    async def _bound(self, session: Session) -> tuple[str | _native.PreparedStatement, tuple[Any, ...] | None]:
+        """The same where a text with values may have to be prepared first."""
+        if self._is_plain:
+            return self._sent()
+        assert isinstance(self._query, str)
+        prepared = await session._prepared_for(self._query, self._options.get("timeout"))
+        return prepared, self._typed_values(prepared._version)
+
+    def _typed_values(self, version: _native.PreparedVersion) -> tuple[Any, ...]:
         """The values of a text, now that their types are known."""
-        parameters = prepared.parameters
-        if len(self._values) > len(parameters):
-            raise CassErrorLibBadParams(f"{len(self._values)} values are bound, and the statement takes {len(parameters)}")
-        values = [*self._values, *([UNSET] * (len(parameters) - len(self._values)))]
+        types = version.parameter_types
+        if len(self._values) > len(types):
+            raise CassErrorLibBadParams(f"{len(self._values)} values are bound, and the statement takes {len(types)}")
+        values = [*self._values, *([UNSET] * (len(types) - len(self._values)))]
         for name, value in self._named.items():
-            for index in _indexes(parameters, name):
+            for index in _indexes(version.parameter_names, name):
                 values[index] = value
-        return tuple(bindable(parameter.type, value) for parameter, value in zip(parameters, values, strict=True))
+        return tuple(map(bindable, types, values))
 
     def _snapshot(self) -> Statement:
         """A copy that later calls of setters do not change."""
-        copy = Statement(self._query, self.session, 0, self.native_types)
+        copy = Statement(self._query, self.session, 0, self.native_types, self._version)
         copy._values, copy._named, copy._options = list(self._values), dict(self._named), dict(self._options)
         return copy
 
@@ -194,26 +201,31 @@ class Statement(_Settings):
         """Forgets the values, and takes `count` from now on."""
         self._values = [UNSET] * count
         self._named = {}
-        self._types = {}
 
     def bind(self, idx: int, value: Any, value_type: ValueType | None = None) -> None:
         """Binds a value by its index. Raises CassErrorLibIndexOutOfBounds, or an error for a value that does not fit."""
         if not 0 <= idx < len(self._values):
             raise CassErrorLibIndexOutOfBounds(f"Index out of bounds: {idx} of {len(self._values)} values")
-        self._values[idx] = self._checked(self._type_at(idx), value, value_type)
+        self._values[idx] = self._checked(idx, value, value_type)
 
     def bind_by_name(self, name: str, value: Any, value_type: ValueType | None = None) -> None:
         """Binds a value by its name. Raises CassErrorLibNameDoesNotExist, or an error for a value that does not fit."""
-        if isinstance(self._query, str):
-            self._named[name] = self._checked(None, value, value_type)
+        if self._version is None:
+            self._named[name] = self._checked(-1, value, value_type)
             return
-        for index in _indexes(self._parameters, name):
-            self._values[index] = self._checked(self._type_at(index), value, value_type)
+        for index in _indexes(self._version.parameter_names, name):
+            self._values[index] = self._checked(index, value, value_type)
 
     def bind_list(self, values: Sequence[Any], value_types: Sequence[ValueType] | None = None) -> None:
         """Binds values from left to right."""
+        version = self._version
+        if version is None or value_types is not None or len(values) > len(self._values):
+            for index, value in enumerate(values):
+                self.bind(index, value, None if value_types is None else value_types[index])
+            return
+        types, bound = version.parameter_types, self._values
         for index, value in enumerate(values):
-            self.bind(index, value, None if value_types is None else value_types[index])
+            bound[index] = value if value is None or value is UNSET else binder(types[index])(value)
 
     def bind_tuple(self, values: Sequence[Any], value_types: Sequence[ValueType] | None = None) -> None:
         """Binds values from left to right."""
@@ -227,20 +239,17 @@ class Statement(_Settings):
     def _bind_all(self, parameters: Any, value_types: Any) -> None:
         if not isinstance(parameters, (list, tuple, dict)):
             raise ValueError(f"`parameters` must be `list`, `tuple` or `dict` but not {type(parameters)}")
-        if isinstance(self._query, str):
+        if self._version is None:
             self.reset_parameters(0 if isinstance(parameters, dict) else len(parameters))
         if isinstance(parameters, dict):
             self.bind_dict(parameters, value_types)
         else:
             self.bind_list(parameters, value_types)
 
-    def _type_at(self, index: int) -> CqlType | None:
-        return self._parameters[index].type if self._parameters else None
-
-    def _checked(self, cql_type: CqlType | None, value: Any, value_type: ValueType | None) -> Any:
+    def _checked(self, index: int, value: Any, value_type: ValueType | None) -> Any:
         """The value as it is kept: of a text, checked at least against the type that the caller names."""
-        if cql_type is not None:
-            return bindable(cql_type, value)
+        if self._version is not None:
+            return bindable(self._version.parameter_types[index], value)
         name = None if value_type is None else _NAME_OF_TYPE.get(value_type.value)
         return value if name is None else bindable(_native.parse_type(name), value)
 
@@ -301,9 +310,8 @@ _NAME_OF_TYPE = {
 }
 
 
-def _indexes(parameters: Iterable[_native.Parameter], name: str) -> list[int]:
+def _indexes(names: Sequence[str], name: str) -> list[int]:
     """Of the markers of that name; without quotes, capitals do not matter where nothing fits exactly."""
-    names = [parameter.name for parameter in parameters]
     bare = name[1:-1] if len(name) > 1 and name[0] == name[-1] == '"' else name
     found = [index for index, known in enumerate(names) if known == bare]
     found = found or [index for index, known in enumerate(names) if known.lower() == name.lower()]
@@ -336,8 +344,10 @@ class PreparedStatement:
     ) -> Statement:
         """A Statement with these values, a list or tuple, or a dict by name; those that are missing leave their columns alone."""
         own = self._defaults
-        statement = Statement(self._prepared, self._session, len(self._prepared.parameters), native_types or own["native_types"])
-        statement._configure(
+        version = self._prepared._version
+        count = len(version.parameter_types)
+        statement = Statement(self._prepared, self._session, count, native_types or own["native_types"], version)
+        options = (
             page_size,
             page_state,
             timeout or own["timeout"],
@@ -345,6 +355,8 @@ class PreparedStatement:
             serial_consistency or own["serial_consistency"],
             execution_profile or own["execution_profile"],
         )
+        if options != _NO_OPTIONS:
+            statement._configure(*options)
         if parameters is not None:
             statement._bind_all(parameters, None)
         return statement

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import functools
 import ipaddress
 import math
 import re
@@ -15,7 +16,7 @@ from acsylla_like._native import CqlType
 from acsylla_like.compat.errors import CassErrorLibNameDoesNotExist
 from acsylla_like.types import UNSET, Date, Duration, Time, Timestamp
 
-__all__ = ["Read", "SupportedType", "bindable", "reader"]
+__all__ = ["Read", "SupportedType", "bindable", "binder", "reader"]
 
 # What may be bound without thinking of types.
 SupportedType: TypeAlias = (
@@ -69,13 +70,21 @@ def bindable(cql_type: CqlType, value: Any) -> Any:
 
     Raises ValueError, OverflowError, TypeError or a CassException.
     """
-    if value is None or value is UNSET:
-        return value
+    return value if value is None or value is UNSET else binder(cql_type)(value)
+
+
+@functools.lru_cache(1024)
+def binder(cql_type: CqlType) -> Callable[[Any], Any]:
+    """As `bindable`, for one type and values that are not None."""
     convert = _TO_SERVER.get(_bare(cql_type))
     if convert is not None:
-        return convert(cql_type, value)
-    if cql_type.dimension >= 0 and isinstance(value, bytes):
-        return cql_type.decode(value)
+        return functools.partial(convert, cql_type)
+    if cql_type.dimension >= 0:
+        return lambda value: cql_type.decode(value) if isinstance(value, bytes) else value
+    return _same
+
+
+def _same(value: Any) -> Any:
     return value
 
 
@@ -94,7 +103,7 @@ def _boolean(cql_type: CqlType, value: Any) -> bool:
 
 
 def _integer(cql_type: CqlType, value: Any) -> int:
-    number = int(value)
+    number = value if type(value) is int else int(value)
     bits = _INT_BITS[cql_type.name]
     if not -1 << (bits - 1) <= number < 1 << (bits - 1):
         raise OverflowError(f"{number} does not fit a {cql_type.name}")
@@ -116,7 +125,7 @@ def _decimal(cql_type: CqlType, value: Any) -> decimal.Decimal:
 
 
 def _text(cql_type: CqlType, value: Any) -> str:
-    text = value.decode() if isinstance(value, bytes) else str(value)
+    text = value if type(value) is str else value.decode() if isinstance(value, bytes) else str(value)
     if cql_type.name == "ascii":
         text.encode("ascii")
     return text
@@ -265,6 +274,7 @@ _TO_SERVER: dict[str, Callable[[CqlType, Any], Any]] = {
 # ---- from the server
 
 
+@functools.lru_cache(1024)
 def reader(cql_type: CqlType, native_types: bool) -> Read | None:
     """From the package's values to acsylla's, or None where they are the same.
 
@@ -290,10 +300,6 @@ def reader(cql_type: CqlType, native_types: bool) -> Read | None:
         fields = dict(zip(cql_type.field_names, reads, strict=True))
         return _or_none(lambda value: type(value)({name: fields[name](item) for name, item in value.items()}))
     return _or_none((_NATIVE if native_types else _PLAIN).get(bare))
-
-
-def _same(value: Any) -> Any:
-    return value
 
 
 def _null_through(read: Read) -> Read:

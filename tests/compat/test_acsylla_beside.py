@@ -60,6 +60,12 @@ async def main():
     assert found == sorted((row.who, row.n) for row in await mine.query(select))
     assert len(found) == 900
 
+    # What the migration page says of decimals.
+    from decimal import Decimal
+    await theirs.execute((await theirs.create_prepared("INSERT INTO numbers (id, d) VALUES (?, ?)")).bind([1, Decimal("3.14")]))
+    found = (await ours.execute("SELECT d FROM numbers WHERE id = 1")).single().d
+    assert found == Decimal(int.from_bytes(b"3.14", "big")).scaleb(-2), found
+
     # Errors of one are none of the other's.
     for session, statement, error in (
         (theirs, acsylla.create_statement("SELEKT"), acsylla.errors.CassErrorServerSyntaxError),
@@ -94,6 +100,7 @@ print("done")
 @pytest.mark.parametrize("theirs_first", [True, False])
 async def test_both_in_one_process(cassandra, keyspace, theirs_first):
     async with acsylla_like.connect(cassandra.contact_points, port=cassandra.port, keyspace=keyspace) as session:
+        await session.execute("CREATE TABLE IF NOT EXISTS numbers (id int PRIMARY KEY, d decimal)")
         await session.execute("CREATE TABLE IF NOT EXISTS shared (id int, who text, n int, PRIMARY KEY (id, who))")
     program = PROGRAM.format(
         path=str(Path(acsylla_like.__file__).parents[1]),

@@ -181,6 +181,27 @@ def test_clusters_hold_no_descriptors():
     del made
 
 
+async def test_timestamps_of_the_servers(scripted):
+    """In acsylla asking for them raises."""
+    cluster = acsylla.create_cluster(scripted.address, port=scripted.port, timestamp_gen="server_side")
+    session = await cluster.create_session()
+    await session.query("SELECT v FROM ks.t")
+    assert scripted.requests[-1].timestamp is None
+    await session.close()
+
+
+async def test_a_full_queue_is_an_error(simulacron):
+    with simulacron.create_cluster() as servers:
+        servers.prime("SELECT v", [{"v": 1}], {"v": "int"}, delay=0.5)
+        cluster = acsylla.create_cluster(servers.contact_points, port=servers.port, queue_size_io=64)
+        session = await cluster.create_session()
+        outcomes = await asyncio.gather(*(session.query("SELECT v").execute() for _ in range(5000)), return_exceptions=True)
+        refused = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+        assert {type(outcome) for outcome in refused} == {errors.CassErrorLibRequestQueueFull}
+        assert len(refused) < 5000
+        await session.close()
+
+
 # ---- execution profiles
 
 
