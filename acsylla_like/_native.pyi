@@ -466,7 +466,6 @@ class Cluster:
         randomized_contact_points: bool | None = None,
         max_reusable_write_objects: int | None = None,
         prepare_on_all_hosts: bool | None = None,
-        prepare_on_up_or_add_host: bool | None = None,
         no_compact: bool | None = None,
         client_id: uuid.UUID | None = None,
         monitor_reporting_interval: float | None = None,

@@ -109,7 +109,6 @@ class ClusterOptions(TypedDict, total=False):
     randomized_contact_points: bool | None
     max_reusable_write_objects: int | None
     prepare_on_all_hosts: bool | None
-    prepare_on_up_or_add_host: bool | None
     no_compact: bool | None
     client_id: uuid.UUID | None
     monitor_reporting_interval: float | None

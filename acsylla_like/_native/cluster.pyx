@@ -17,7 +17,7 @@ cdef class Cluster:
                  protocol_version=4, resolve_timeout=None, local_address=None, new_request_ratio=None,
                  max_schema_wait_time=None, tracing_max_wait_time=None, tracing_retry_wait_time=None,
                  tracing_consistency=None, use_schema=None, hostname_resolution=None, randomized_contact_points=None,
-                 max_reusable_write_objects=None, prepare_on_all_hosts=None, prepare_on_up_or_add_host=None,
+                 max_reusable_write_objects=None, prepare_on_all_hosts=None,
                  no_compact=None, client_id=None, monitor_reporting_interval=None,
                  # retries
                  retry_policy=None,
@@ -148,10 +148,6 @@ cdef class Cluster:
             require(<void*>driver.cass_cluster_set_prepare_on_all_hosts, "cass_cluster_set_prepare_on_all_hosts")
             check(driver.cass_cluster_set_prepare_on_all_hosts(
                 cluster, truth_of(prepare_on_all_hosts, "prepare_on_all_hosts")), "prepare_on_all_hosts")
-        if prepare_on_up_or_add_host is not None:
-            require(<void*>driver.cass_cluster_set_prepare_on_up_or_add_host, "cass_cluster_set_prepare_on_up_or_add_host")
-            check(driver.cass_cluster_set_prepare_on_up_or_add_host(
-                cluster, truth_of(prepare_on_up_or_add_host, "prepare_on_up_or_add_host")), "prepare_on_up_or_add_host")
         if no_compact is not None:
             require(<void*>driver.cass_cluster_set_no_compact, "cass_cluster_set_no_compact")
             check(driver.cass_cluster_set_no_compact(cluster, truth_of(no_compact, "no_compact")), "no_compact")
@@ -180,6 +176,10 @@ cdef class Cluster:
         if coalesce_delay is not None:
             check(driver.cass_cluster_set_coalesce_delay(
                 cluster, <int64_t>(delay_seconds(coalesce_delay, "coalesce_delay") * 1e6)), "coalesce_delay")
+        # While it prepares statements on a node that has come up, closing the session leaves it with a pointer to what is freed
+        # then, and the process crashes (2.16.2, Cluster::on_prepare_host_up). They are prepared there when they are executed.
+        if driver.cass_cluster_set_prepare_on_up_or_add_host != NULL:
+            check(driver.cass_cluster_set_prepare_on_up_or_add_host(cluster, 0), "prepare_on_up_or_add_host")
         # Retries are decided above the driver, by the error's fields: its default policy would turn UNAVAILABLE into
         # "no hosts available".
         policy.reset(driver.cass_retry_policy_fallthrough_new())

@@ -161,6 +161,7 @@ cdef extern from "driver.hpp" namespace "acsylla_like" nogil:
         void (*cass_cluster_set_token_aware_routing)(CassCluster* cluster, CassBool enabled) noexcept
         void (*cass_cluster_set_tcp_nodelay)(CassCluster* cluster, CassBool enabled) noexcept
         void (*cass_cluster_set_tcp_keepalive)(CassCluster* cluster, CassBool enabled, unsigned seconds) noexcept
+        CassError (*cass_cluster_set_prepare_on_up_or_add_host)(CassCluster* cluster, CassBool enabled) noexcept
         void (*cass_cluster_set_connection_heartbeat_interval)(CassCluster* cluster, unsigned seconds) noexcept
         void (*cass_cluster_set_connection_idle_timeout)(CassCluster* cluster, unsigned seconds) noexcept
         void (*cass_cluster_set_retry_policy)(CassCluster* cluster, CassRetryPolicy* policy) noexcept
@@ -204,7 +205,6 @@ cdef extern from "driver.hpp" namespace "acsylla_like" nogil:
         CassError (*cass_cluster_set_use_randomized_contact_points)(CassCluster* cluster, CassBool enabled) noexcept
         CassError (*cass_cluster_set_max_reusable_write_objects)(CassCluster* cluster, unsigned objects) noexcept
         CassError (*cass_cluster_set_prepare_on_all_hosts)(CassCluster* cluster, CassBool enabled) noexcept
-        CassError (*cass_cluster_set_prepare_on_up_or_add_host)(CassCluster* cluster, CassBool enabled) noexcept
         CassError (*cass_cluster_set_no_compact)(CassCluster* cluster, CassBool enabled) noexcept
         void (*cass_cluster_set_client_id)(CassCluster* cluster, CassUuid client_id) noexcept
         void (*cass_cluster_set_monitor_reporting_interval)(CassCluster* cluster, unsigned seconds) noexcept
