@@ -764,6 +764,7 @@ cdef class Cluster:
 cdef class Replacement:
     cdef SessionOwner owner             # the driver's new session, later the one that it replaced
     cdef Session session
+    cdef readonly unsigned short incarnation  # of the session's; the driver's first one is 0
     cdef int require_made(self) except -1
 
 cdef class Session:
@@ -785,6 +786,7 @@ cdef class Session:
     cdef double schema_version_seen_at
     cdef uint64_t schema_changes        # made by this session
     cdef uint64_t prepares              # texts prepared by this session
+    cdef unsigned short incarnations    # how many further driver sessions were made for it
     cdef readonly uint64_t number       # unlike that of any other session of the process
     cdef object opened_at
     cdef object __weakref__
@@ -792,7 +794,7 @@ cdef class Session:
     cdef int require_open(self, bint is_step=*) except -1
     cdef int require_made(self) except -1
     cdef CassFuture* connect(self) except NULL
-    cdef CassFuture* connect_owner(self, SessionOwner* owner, Cluster cluster) except NULL
+    cdef CassFuture* connect_owner(self, SessionOwner* owner, Cluster cluster, unsigned short incarnation) except NULL
     cdef CassFuture* close_driver(self) except NULL
     cdef object schema_version(self)
     cdef Request failed_request(self, object query, object error)

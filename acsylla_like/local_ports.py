@@ -13,6 +13,7 @@ __all__ = ["LocalPorts", "Window", "default_ranges"]
 # Processes agree on who uses which ports by holding the UDP port that begins a block of so many: the kernel gives it to one
 # only, and takes it back however that one ends. Nothing is ever sent or received there.
 _BLOCK = 64
+_LOWEST = 20000  # servers are below
 _EPHEMERAL = "/proc/sys/net/ipv4/ip_local_port_range"
 
 
@@ -102,22 +103,25 @@ class LocalPorts:
 
 
 def default_ranges() -> list[tuple[int, int]]:
-    """Where to look: first where the system takes no ports of its own from, then among the dynamic ports (RFC 6335)."""
+    """Where to look: first where the system takes no ports of its own from, then among the dynamic ports (RFC 6335).
+
+    Those that the system gives to connections meanwhile, ours to the normal port among them, are the other way to meet a port in use.
+    """
     try:
         with open(_EPHEMERAL) as file:
             lowest, highest = map(int, file.read().split())
     except (OSError, ValueError):
         lowest, highest = 49152, 65535  # as on macOS
-    outside = [(max(highest + 1, 49152), 65536), (32768, min(lowest, 65536))]
+    outside = [(max(highest + 1, 49152), 65536), (_LOWEST, min(lowest, 65536))]
     ranges = [(first, end) for first, end in outside if end - first >= _BLOCK]
     return [*ranges, (49152, 65536)]
 
 
 def _starts(first: int, end: int, count: int) -> Iterator[int]:
     """A place by chance to begin at, since processes that start together would try the same ports; then the beginning."""
-    places = (end - first - count) // _BLOCK
+    places = (end - first) // count
     if places > 1:
-        yield first + random.randrange(places) * _BLOCK
+        yield first + random.randrange(places) * count
     yield first
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import itertools
 import logging
 import math
 import os
@@ -34,6 +35,7 @@ logger = logging.getLogger("acsylla_like.shards")
 
 _ASK_TIMEOUT = 2.0  # seconds
 _ASK_AGAIN = 1.0
+_STEP = 0.05  # between two looks at what the driver has told
 _MOST_ASKS = 5  # of a node that is up for the driver and does not answer us
 _COVER_TIMEOUT = 3.0  # until a fresh driver session has its connections
 _RETRY, _RETRY_MOST = 15.0, 600.0  # until the shard-aware port is tried again, doubled each time
@@ -74,6 +76,12 @@ class _Guarded:
     hosts: dict[str, HostShards] = field(default_factory=dict)
     to_ask: dict[str, int] = field(default_factory=dict)  # address -> how often it did not answer
     down: set[str] = field(default_factory=set)
+    lost: set[str] = field(default_factory=set)  # of these, those that the driver's session still has facts about
+    met: set[tuple[int, str]] = field(default_factory=set)  # which of the driver's sessions was connected to whom
+    has_news: bool = False
+    is_sharded: bool = False  # some node is, or was, ScyllaDB
+    incarnation: int = 0  # of the driver's sessions, the one that serves
+    replaced: set[int] = field(default_factory=set)  # those that no longer do, or never did
     told: dict[str, set[str]] = field(default_factory=dict)  # address -> what its listener knows of it
     renewal: str | None = None  # why a fresh driver session is needed
     wants_port: bool = False  # whether the shard-aware port is to be tried, without that
@@ -88,8 +96,10 @@ class _Guarded:
         session = self.session()
         return session is None or (self.is_opened and not session.is_open)
 
-    def note(self, kind: str, address: str | None) -> None:
-        """Takes what the driver told."""
+    def note(self, incarnation: int, kind: str, address: str | None) -> None:
+        """Takes what one of the driver's sessions told."""
+        if incarnation in self.replaced:
+            return
         if address is not None:
             self._tell(kind, address)
         if address is None:
@@ -100,7 +110,28 @@ class _Guarded:
             self.down.discard(address)
         else:
             self.to_ask[address] = 0
-            (self.down.add if kind == "host_down" else self.down.discard)(address)
+            self.has_news = True
+            if kind == "host_down":
+                self.down.add(address)
+                if (incarnation, address) in self.met:
+                    self.met.discard((incarnation, address))
+                    self.lost.add(address)
+                    self._stop_when_lost()
+            else:
+                self.down.discard(address)
+                if kind == "host_up":
+                    self.met.add((incarnation, address))
+
+    def _stop_when_lost(self) -> None:
+        """Closes the driver's session when it has lost every connection to ScyllaDB.
+
+        Of a node that came back with more shards, it would write behind the array that it has of them (2.16.2, ConnectionPool::
+        add_connection). A fresh one has no facts to be wrong.
+        """
+        session = self.session()
+        if session is not None and self.is_sharded and self.down.issuperset(self.hosts):
+            session._stop_driver()
+            self.renewal = self.renewal or "every connection was lost"
 
     def _tell(self, kind: str, address: str) -> None:
         """Passes it on to the cluster's listener; a fresh driver session tells of the hosts again, which is no news."""
@@ -124,17 +155,23 @@ class _Guarded:
                 self.retry_at, self.wants_port = math.inf, True
             await self._ask()
             is_settled = not self.to_ask
-            if self.renewal is not None or self.wants_port:
+            nobody_answers = self.to_ask.keys() >= self.hosts.keys()
+            if (self.renewal is not None or self.wants_port) and not nobody_answers:
                 is_settled &= await self._renew()
             if not is_settled:
-                await asyncio.sleep(_ASK_AGAIN)
+                await self._pause()
+
+    async def _pause(self) -> None:
+        self.has_news = False
+        ends = time.monotonic() + _ASK_AGAIN
+        while not self.has_news and time.monotonic() < ends:  # noqa: ASYNC110 the driver's news come from the thread
+            await asyncio.sleep(_STEP)
 
     async def _ask(self) -> None:
         asked = list(self.to_ask)
         answers = await asyncio.gather(
             *(sharding.ask(address, self.cluster.port, timeout=_ASK_TIMEOUT) for address in asked), return_exceptions=True
         )
-        is_first = not self.hosts
         for address, answer in zip(asked, answers, strict=True):
             if address not in self.to_ask:
                 continue
@@ -142,17 +179,24 @@ class _Guarded:
                 if not isinstance(answer, (OSError, ValueError)):
                     raise answer
                 self.to_ask[address] += 1
+                if address in self.lost and self.is_sharded:
+                    self.lost.discard(address)
+                    self._set(address, None, "none", "it is down")
+                    self.renewal = self.renewal or f"{address} is down, and may come back with other shards"
                 if self.to_ask[address] >= _MOST_ASKS and address not in self.down:
                     del self.to_ask[address]
                     self._set(address, None, "none", f"it does not answer: {answer}")
                 continue
             del self.to_ask[address]
+            self.lost.discard(address)
             self._learn(address, answer)
-        if is_first and self.cluster.local_ports and any(host.sharding for host in self.hosts.values()):
-            self.wants_port = True
+            if address in self.down and self.down.issuperset(self.hosts):
+                # The driver would wait for its next try, minutes after a long outage, and a fresh session has nothing to lose.
+                self.renewal = self.renewal or f"every connection was lost, and {address} answers"
 
     def _learn(self, address: str, answer: Sharding | None) -> None:
         known = self.hosts.get(address)
+        self.is_sharded |= answer is not None
         if answer is None:
             self._set(address, None, "none", "it has no shards")
         elif known is None or known.sharding is None:
@@ -160,8 +204,9 @@ class _Guarded:
                 self.hosts[address] = HostShards(answer, "basic", "the shard-aware port is being tried")
             else:
                 self._set(address, answer, "basic", "the shard-aware port is not asked for")
-            if known is not None or self.window is not None:
-                self.renewal = f"{address} has shards now"
+            if self.window is not None:
+                self.renewal = f"{address} is there again"
+            self.wants_port = bool(self.cluster.local_ports)
         elif not answer.divides_like(known.sharding):
             self.hosts[address] = HostShards(answer, known.mode, known.reason)
             self.renewal = f"{address} has {answer.nr_shards} shards now, it had {known.sharding.nr_shards}"
@@ -212,12 +257,16 @@ class _Guarded:
             if not replacement.take_over():
                 raise errors.SessionClosed("the session was closed")
         except (errors.Error, OSError) as error:
+            self.replaced.add(replacement.incarnation)
             logger.debug("no fresh driver session: %s", error)
             if window is not None:
                 _ports.release(window)
             self.renewal = self.renewal or reason
             self.wants_port = True
             return False
+        self.replaced.add(self.incarnation)
+        self.met = {(incarnation, address) for incarnation, address in self.met if incarnation != self.incarnation}
+        self.incarnation = replacement.incarnation
         before, self.window = self.window, window
         if before is not None:
             _ports.release(before)
@@ -265,8 +314,10 @@ class _Guarded:
         if without or not sharded:
             return None, 0, dict.fromkeys(sharded, f"{', '.join(without)} announces no shard-aware port")
         window, tries = None, 0
-        for tries in _TRIES:
-            window = _ports.reserve(ranges, self._ports_for(list(sharded.values()), tries))
+        half = sum(end - first for first, end in ranges) // 2  # the next driver session needs ports while this one has its own
+        for chosen, tries in itertools.product(ranges, _TRIES):
+            count = self._ports_for(list(sharded.values()), tries)
+            window = _ports.reserve([chosen], count) if count <= half else None
             if window is not None:
                 break
         if window is None:
@@ -374,7 +425,7 @@ class _Watcher:
                 guarded.work = loop.create_task(guarded.settle())
                 tasks.add(guarded.work)
         if tasks:
-            done, _ = loop.run_until_complete(asyncio.wait(tasks, timeout=0.05, return_when=asyncio.FIRST_COMPLETED))
+            done, _ = loop.run_until_complete(asyncio.wait(tasks, timeout=_STEP, return_when=asyncio.FIRST_COMPLETED))
             for task in done:
                 tasks.discard(task)
                 if not task.cancelled() and task.exception() is not None:
@@ -383,13 +434,13 @@ class _Watcher:
                         guarded.is_broken |= guarded.work is task  # rather than again and again
         return True
 
-    def take(self, event: tuple[int, str, str | None] | None) -> None:
+    def take(self, event: tuple[int, int, str, str | None] | None) -> None:
         """Notes an event and those that came after it."""
         while event is not None:
-            number, kind, address = event
+            number, incarnation, kind, address = event
             guarded = self.guarded.get(number)
             if guarded is not None:
-                guarded.note(kind, address)
+                guarded.note(incarnation, kind, address)
             event = _native.next_session_event(0.0)
 
     def stop(self) -> None:

@@ -11,6 +11,8 @@ cdef class Replacement:
         if self.session is not None:
             raise TypeError("__init__ was called before")
         self.session = session
+        session.incarnations += 1
+        self.incarnation = session.incarnations
         if not self.owner.create():
             raise MemoryError("the driver could not make a session")
 
@@ -28,7 +30,7 @@ cdef class Replacement:
             require(<void*>driver.cass_cluster_set_local_port_range, "cass_cluster_set_local_port_range")
             check(driver.cass_cluster_set_local_port_range(cluster.handle.get(), local_ports[0], local_ports[1]),
                   f"local ports {local_ports}")
-        self.session.connect_owner(&self.owner, cluster)
+        self.session.connect_owner(&self.owner, cluster, self.incarnation)
 
     def wait(self, double seconds):
         """Waits until it is connected; returns whether it is. Raises what connecting raises."""
@@ -61,7 +63,7 @@ cdef class Replacement:
         supply.tries = tries
         supply.base_delay = <unsigned>(base_delay * 1000)
         supply.max_delay = <unsigned>(max_delay * 1000)
-        watch_ports(self.session.number, self.owner.get(), supply)
+        watch_ports(self.session.number << 16 | self.incarnation, self.owner.get(), supply)
 
     def take_over(self):
         """From now on it serves the session's requests; those in flight are answered by the one before. False when the session was closed."""
@@ -76,7 +78,7 @@ cdef class Replacement:
 def next_session_event(double seconds):
     """Waits for what happens to the hosts of sessions; without end for infinity.
 
-    Returns (number of the session, one of "host_up", "host_down", "host_added", "host_removed", "ports_low", "ports_gone", address), or None when
+    Returns (number of the session, which of its driver sessions, one of "host_up", "host_down", "host_added", "host_removed", "ports_low", "ports_gone", address), or None when
     nothing did by then.
     """
     cdef SessionEvent event
@@ -89,7 +91,7 @@ def next_session_event(double seconds):
     address = None
     if event.address.address_length:
         address = str(ipaddress.ip_address(event.address.address[:event.address.address_length]))
-    return event.session, _SESSION_EVENTS[<int>event.kind], address
+    return event.session >> 16, event.session & 0xFFFF, _SESSION_EVENTS[<int>event.kind], address
 
 
 _SESSION_EVENTS = ("host_up", "host_down", "host_added", "host_removed", "ports_low", "ports_gone")

@@ -433,13 +433,13 @@ cdef class Session:
         if self.owner.get() == NULL or self.owner.was_connected():
             raise _errors.SessionClosed("a session connects once")
         self.cluster.listener_loop = _weakref.ref(_get_running_loop())
-        return self.connect_owner(&self.owner, self.cluster)
+        return self.connect_owner(&self.owner, self.cluster, 0)
 
-    cdef CassFuture* connect_owner(self, SessionOwner* owner, Cluster cluster) except NULL:
+    cdef CassFuture* connect_owner(self, SessionOwner* owner, Cluster cluster, unsigned short incarnation) except NULL:
         cdef CassFuture* future
         cdef bytes keyspace
         if driver.cass_cluster_set_host_listener_callback != NULL:
-            check(note_host_events(cluster.handle.get(), self.number), "host listener")
+            check(note_host_events(cluster.handle.get(), self.number << 16 | incarnation), "host listener")
         if self.keyspace is None:
             future = driver.cass_session_connect(owner.get(), cluster.handle.get())
         else:
@@ -451,6 +451,11 @@ cdef class Session:
 
     cdef CassFuture* close_driver(self) except NULL:
         return self.owner.close()
+
+    def _stop_driver(self):
+        """Closes the driver's session behind it, until another takes over: requests fail as with no host at all."""
+        if self.is_open and self.owner.get() != NULL:
+            self.owner.close()
 
     def _begin_finishing(self):
         """Takes no more requests; returns those of the running loop that have more to send."""
