@@ -35,6 +35,10 @@ logger = logging.getLogger("acsylla_like.shards")
 
 _ASK_TIMEOUT = 2.0  # seconds
 _ASK_AGAIN = 1.0
+# How long a driver session without any connection goes on when it was replaced: closed with requests still in its queue, it crashes
+# (2.16.2, RequestProcessor::on_async). It must be less than the delay before the driver reconnects. One with connections is closed at
+# once: it must not meet a node that comes back.
+_RETIRED = 0.9
 _STEP = 0.05  # between two looks at what the driver has told
 _MOST_ASKS = 5  # of a node that is up for the driver and does not answer us
 _COVER_TIMEOUT = 3.0  # until a fresh driver session has its connections
@@ -77,6 +81,7 @@ class _Guarded:
     to_ask: dict[str, int] = field(default_factory=dict)  # address -> how often it did not answer
     down: set[str] = field(default_factory=set)
     lost: set[str] = field(default_factory=set)  # of these, those that the driver's session still has facts about
+    retired: list[tuple[float, _native.Replacement]] = field(default_factory=list)  # driver sessions, and when they are closed
     met: set[tuple[int, str]] = field(default_factory=set)  # which of the driver's sessions was connected to whom
     has_news: bool = False
     is_sharded: bool = False  # some node is, or was, ScyllaDB
@@ -116,22 +121,10 @@ class _Guarded:
                 if (incarnation, address) in self.met:
                     self.met.discard((incarnation, address))
                     self.lost.add(address)
-                    self._stop_when_lost()
             else:
                 self.down.discard(address)
                 if kind == "host_up":
                     self.met.add((incarnation, address))
-
-    def _stop_when_lost(self) -> None:
-        """Closes the driver's session when it has lost every connection to ScyllaDB.
-
-        Of a node that came back with more shards, it would write behind the array that it has of them (2.16.2, ConnectionPool::
-        add_connection). A fresh one has no facts to be wrong.
-        """
-        session = self.session()
-        if session is not None and self.is_sharded and self.down.issuperset(self.hosts):
-            session._stop_driver()
-            self.renewal = self.renewal or "every connection was lost"
 
     def _tell(self, kind: str, address: str) -> None:
         """Passes it on to the cluster's listener; a fresh driver session tells of the hosts again, which is no news."""
@@ -180,6 +173,7 @@ class _Guarded:
                     raise answer
                 self.to_ask[address] += 1
                 if address in self.lost and self.is_sharded:
+                    # The driver would write behind the array that it has of the node's shards (2.16.2, ConnectionPool::add_connection).
                     self.lost.discard(address)
                     self._set(address, None, "none", "it is down")
                     self.renewal = self.renewal or f"{address} is down, and may come back with other shards"
@@ -267,6 +261,8 @@ class _Guarded:
         self.replaced.add(self.incarnation)
         self.met = {(incarnation, address) for incarnation, address in self.met if incarnation != self.incarnation}
         self.incarnation = replacement.incarnation
+        if replacement.connections() == 0:
+            self.retired.append((time.monotonic() + _RETIRED, replacement))
         before, self.window = self.window, window
         if before is not None:
             _ports.release(before)
@@ -418,7 +414,11 @@ class _Watcher:
                 self.thread = None
                 return False
             active = list(self.guarded.values())
-        until = min((guarded.retry_at for guarded in active), default=math.inf) - time.monotonic()
+        now = time.monotonic()
+        for guarded in active:
+            guarded.retired = [(ends, retired) for ends, retired in guarded.retired if ends > now]
+        ends = [guarded.retry_at for guarded in active] + [ends for guarded in active for ends, _ in guarded.retired]
+        until = min(ends, default=math.inf) - now
         self.take(_native.next_session_event(0.0 if tasks else max(0.0, until)))
         for guarded in active:
             if guarded.has_work and (guarded.work is None or guarded.work.done()):

@@ -101,13 +101,10 @@ void SessionOwner::exchange(SessionOwner& other) noexcept {
   std::lock_guard<std::mutex> current(current_->mutex);
   std::swap(session_, other.session_);
   std::swap(transition_, other.transition_);
-  std::swap(closes_, other.closes_);
   current_->session = session_;
 }
 
 CassFuture* SessionOwner::close() noexcept {
-  if (closes_) return transition_.get();
-  closes_ = true;
   FutureHandle closing = unwatch_ports(session_);  // which may have begun it
   if (closing == nullptr) closing.reset(driver.cass_session_close(session_));
   transition_ = std::move(closing);

@@ -32,7 +32,8 @@ class SessionOwner {
   void exchange(SessionOwner& other) noexcept;
   /// The future of cass_session_connect: kept until the session is freed or closed, and owned here.
   void set_connecting(CassFuture* connecting) noexcept { transition_.reset(connecting); }
-  /// Closes the session (cass_session_close), the first time that it is called; the future, likewise. Requests fail from then on.
+  /// Closes the session (cass_session_close); the future, likewise. Once, and with no request in flight: where no connection is left either,
+  /// the driver crashes over what is still in its queue (2.16.2, RequestProcessor::on_async).
   CassFuture* close() noexcept;
   /// The one of both that was given last; null before.
   CassFuture* transition() const noexcept { return transition_.get(); }
@@ -48,7 +49,6 @@ class SessionOwner {
  private:
   CassSession* session_ = nullptr;
   FutureHandle transition_;
-  bool closes_ = false;
   std::shared_ptr<CurrentSession> current_;
   unsigned fork_generation_ = 0;
   SessionOwner* previous_ = nullptr;  // the list of live sessions

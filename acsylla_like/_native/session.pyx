@@ -452,11 +452,6 @@ cdef class Session:
     cdef CassFuture* close_driver(self) except NULL:
         return self.owner.close()
 
-    def _stop_driver(self):
-        """Closes the driver's session behind it, until another takes over: requests fail as with no host at all."""
-        if self.is_open and self.owner.get() != NULL:
-            self.owner.close()
-
     def _begin_finishing(self):
         """Takes no more requests; returns those of the running loop that have more to send."""
         self.is_open = False

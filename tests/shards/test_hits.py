@@ -14,6 +14,11 @@ from acsylla_like.testing import ScyllaFacade
 from acsylla_like.testing.scylla_facade import FacadeNode
 
 
+# Seconds that a node takes at least to start. The driver's session that was replaced when it went down has ended by then; it would not
+# survive a node with more shards.
+_RESTART = 0.5
+
+
 def modes(session: acsylla_like.Session) -> set[str]:
     return {host.mode for host in session.shards().values()}
 
@@ -51,7 +56,7 @@ async def test_every_request_reaches_its_shard(facade, keyspace, requests_of_eac
         async with acsylla_like.connect(facade.contact_points[0], port=facade.port, shard_aware_port=port) as session:
             await create_table(session, keyspace)
             await settled(session, facade, mode)
-            await until(lambda: all(reason in host.reason for host in session.shards().values()))
+            await until(lambda: all(reason in host.reason for host in session.shards().values()), 20.0)
             await all_hit(session, facade, keyspace, requests_of_each_kind)
     lines = [record for record in caplog.records if record.name == "acsylla_like.shards" and f"{mode} mode" in record.message]
     assert len(lines) == len(facade.nodes)
@@ -70,6 +75,7 @@ async def test_a_node_that_comes_back_with_other_shards(facade, keyspace, reques
             await asyncio.to_thread(node.stop)
             await until(lambda: session.shards()[node.address].reason == "it is down")
             await until(lambda: session.metrics()["connections"]["total"] == sum(n.nr_shards or 1 for n in facade.nodes if n is not node))
+            await asyncio.sleep(_RESTART)
             await asyncio.to_thread(lambda count=shards: node.start(nr_shards=count))
             await until(lambda count=shards: shards_of(session, node) == count, 10.0)
             await settled(session, facade, mode)
@@ -135,6 +141,7 @@ async def test_requests_in_flight_are_answered_by_the_driver_session_that_was_re
         for shards in (5, 6, 2):
             await asyncio.to_thread(victim.stop)
             await until(lambda: session.shards()[victim.address].reason == "it is down")
+            await asyncio.sleep(_RESTART)
             await asyncio.to_thread(lambda count=shards: victim.start(nr_shards=count))
             await until(lambda count=shards: shards_of(session, victim) == count)
             await settled(session, facade, "basic")
