@@ -42,6 +42,7 @@ _RETIRED = 0.9
 _STEP = 0.05  # between two looks at what the driver has told
 _MOST_ASKS = 5  # of a node that is up for the driver and does not answer us
 _COVER_TIMEOUT = 3.0  # until a fresh driver session has its connections
+_HASTY_COVER_TIMEOUT = 0.2  # while the one before must not meet a node that comes back
 _RETRY, _RETRY_MOST = 15.0, 600.0  # until the shard-aware port is tried again, doubled each time
 _PROOFS = 3  # connections that must reach the shard of their port
 _SHORTEST_DELAY = 1.0  # between attempts to reconnect, for ports to be counted in time
@@ -174,8 +175,6 @@ class _Guarded:
                 self.to_ask[address] += 1
                 if address in self.lost and self.is_sharded:
                     # The driver would write behind the array that it has of the node's shards (2.16.2, ConnectionPool::add_connection).
-                    self.lost.discard(address)
-                    self._set(address, None, "none", "it is down")
                     self.renewal = self.renewal or f"{address} is down, and may come back with other shards"
                 if self.to_ask[address] >= _MOST_ASKS and address not in self.down:
                     del self.to_ask[address]
@@ -233,6 +232,7 @@ class _Guarded:
             self._set_modes("basic", reasons)  # as it is
             return True
         logger.info("a fresh driver session takes over: %s", reason or "the shard-aware port can be used")
+        lost = self.lost & self.to_ask.keys()
         replacement = _native.Replacement(session)
         try:
             self._connect(replacement, window)
@@ -245,7 +245,7 @@ class _Guarded:
             base, longest = self.cluster.reconnect_delays
             if window is not None:
                 replacement.watch_ports(connections=expected, tries=tries, base_delay=base, max_delay=longest)
-            ends = time.monotonic() + _COVER_TIMEOUT
+            ends = time.monotonic() + (_HASTY_COVER_TIMEOUT if lost else _COVER_TIMEOUT)
             while replacement.connections() < expected and time.monotonic() < ends:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             if not replacement.take_over():
@@ -266,6 +266,9 @@ class _Guarded:
         before, self.window = self.window, window
         if before is not None:
             _ports.release(before)
+        for address in lost:
+            self._set(address, None, "none", "it is down")
+        self.lost -= lost
         self._set_modes("basic" if window is None else "advanced", reasons)
         return True
 

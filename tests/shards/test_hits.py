@@ -13,7 +13,6 @@ import acsylla_like
 from acsylla_like.testing import ScyllaFacade
 from acsylla_like.testing.scylla_facade import FacadeNode
 
-
 # Seconds that a node takes at least to start. The driver's session that was replaced when it went down has ended by then; it would not
 # survive a node with more shards.
 _RESTART = 0.5

@@ -52,7 +52,7 @@ def test_another_process_takes_other_blocks():
     assert its is not None
     one.release(mine)
     other.release(its)
-    assert set(range(mine.first // 64, mine.end // 64 + 1)).isdisjoint(range(its.first // 64, (its.end - 1) // 64 + 1))
+    assert set(range(mine.first // 64, (mine.end - 1) // 64 + 1)).isdisjoint(range(its.first // 64, (its.end - 1) // 64 + 1))
 
 
 def test_a_port_in_use_is_left_out():
