@@ -91,6 +91,8 @@ class _Table:
     replication: Mapping[str, str] | None
     has_tablets: bool | None
     """None where the server does not say."""
+    partitioner: str | None
+    """Its own, where it has another one than the cluster; ScyllaDB's logs of changes do."""
 
 
 @dataclass(frozen=True)
@@ -214,9 +216,9 @@ class Router:
         if isinstance(found, Route):
             return found
         keyed, keyspace = found
-        topology = await self._nodes()
-        if not topology.has_murmur3_tokens:
-            return Route(keyspace, keyed.table, None, None, _OTHER_TOKENS.format(topology.partitioner))
+        other = await self._other_partitioner(await self._table(keyspace, keyed.table))
+        if other is not None:
+            return Route(keyspace, keyed.table, None, None, _OTHER_TOKENS.format(other))
         return await self._route(keyspace, keyed.table, await self._token_of_key(keyspace, keyed.table, key), shards=shards)
 
     async def _route(self, keyspace: str, table: str, token: int, *, shards: bool = True) -> Route:
@@ -246,9 +248,9 @@ class Router:
         table = await self._table(keyspace, keyed.table)
         if not table.key:
             return f"there is no table {keyspace}.{keyed.table}"
-        topology = await self._nodes()
-        if not topology.has_murmur3_tokens:
-            return _OTHER_TOKENS.format(topology.partitioner)
+        other = await self._other_partitioner(table)
+        if other is not None:
+            return _OTHER_TOKENS.format(other)
         return indexes_of(keyed, version.parameter_names, table.key)
 
     # ---- routing keys ----
@@ -357,6 +359,11 @@ class Router:
             self._topology = now, await read_topology(self._session, self._options())
         return self._topology[1]
 
+    async def _other_partitioner(self, table: _Table) -> str | None:
+        """What gives a table's keys other tokens than `token_of` does; None where nothing does."""
+        topology = await self._nodes()
+        return table.partitioner if topology.has_murmur3_tokens else topology.partitioner
+
     async def _sharding(self, node: Node) -> Sharding | None:
         """How a node shards; None when it does not or does not tell."""
         place = node.address, node.port
@@ -383,10 +390,13 @@ class Router:
         kept = self._tables.get((keyspace, name))
         if kept is None or kept[0] != version:
             options = self._options()
-            key, replication, has_tablets = await asyncio.gather(
-                partition_key(self._session, keyspace, name, options), self._replication(keyspace), self._has_tablets(keyspace)
+            facts = await asyncio.gather(
+                partition_key(self._session, keyspace, name, options),
+                self._replication(keyspace),
+                self._has_tablets(keyspace),
+                self._partitioner(keyspace, name),
             )
-            kept = self._tables[keyspace, name] = version, _Table(key, replication, has_tablets)
+            kept = self._tables[keyspace, name] = version, _Table(*facts)
         return kept[1]
 
     async def _replication(self, keyspace: str) -> Mapping[str, str] | None:
@@ -399,6 +409,16 @@ class Router:
         except (errors.InvalidQuery, errors.Unauthorized):
             return None  # Cassandra, an old ScyllaDB, or a role without the right
         return bool(rows) and rows[0][0] is not None
+
+    async def _partitioner(self, keyspace: str, name: str) -> str | None:
+        try:
+            rows = await self._ask(
+                "SELECT partitioner FROM system_schema.scylla_tables WHERE keyspace_name = ? AND table_name = ?", keyspace, name
+            )
+        except (errors.InvalidQuery, errors.Unauthorized):
+            return None  # as above
+        found = rows[0][0] if rows else None
+        return None if found is None or found.endswith("Murmur3Partitioner") else found
 
     async def _tablets_of(self, keyspace: str, name: str) -> _Tablets | None:
         now = time.monotonic()

@@ -345,6 +345,15 @@ async def test_a_server_that_fails_is_not_taken_for_one_without_tablets(scripted
         await Odd(scripted, **{"system.tablets": cql.error(cql.READ_TIMEOUT)}).explain(scripted)
 
 
+async def test_a_table_with_a_partitioner_of_its_own_has_no_token(scripted: ScriptedServer) -> None:
+    own = cql.rows([("partitioner", "text")], [["com.scylladb.dht.CDCPartitioner"]])
+    route = await Odd(scripted, scylla_tables=own).explain(scripted)
+    assert (route.token, route.reason) == (None, "the tokens are those of com.scylladb.dht.CDCPartitioner")
+    usual = cql.rows([("partitioner", "text")], [["org.apache.cassandra.dht.Murmur3Partitioner"]])
+    assert (await Odd(scripted, scylla_tables=usual).explain(scripted)).token == TOKEN_OF_1
+    assert (await Odd(scripted, scylla_tables=cql.rows([("partitioner", "text")], [[None]])).explain(scripted)).token == TOKEN_OF_1
+
+
 async def test_a_table_that_is_not_there_has_no_token(scripted: ScriptedServer) -> None:
     answers = {"system_schema.columns": cql.rows([("column_name", "text"), ("position", "int")], [])}
     route = await Odd(scripted, **answers).explain(scripted)

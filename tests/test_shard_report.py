@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import uuid
 from typing import Any
 
 import pytest
 from waiting import until
 
 import acsylla_like
-from acsylla_like import Replica, Route, ShardReport
+from acsylla_like import Replica, Route, ShardReport, _native, shard_report
 from acsylla_like.shard_report import _Arrival, _report
-from acsylla_like.testing import Cassandra, ScyllaFacade
+from acsylla_like.testing import Cassandra, ScriptedServer, ScyllaFacade, cql
 
 
 async def fill(session: acsylla_like.Session, table: str, rows: int) -> None:
@@ -115,3 +117,69 @@ def test_the_report_counts_what_is_known() -> None:
     assert report.arrivals == {"a": {1: 2, 2: 1, None: 1}, "b": {2: 1}}
     nothing = _report("ks.t", [arrival(None, None, None)], None)
     assert (nothing.to_replica, nothing.to_shard, nothing.unknown, nothing.share, nothing.arrivals) == (None, None, 1, None, {})
+
+
+# ---- reading traces
+
+
+HERE, THERE = "127.0.0.1", "127.0.0.2"
+SESSION_COLUMNS = [("coordinator", "inet"), ("duration", "int")]
+EVENT_COLUMNS = [("event_id", "timeuuid"), ("source", "inet"), ("thread", "text")]
+
+
+class Traces:
+    """A server whose traces have these events, (source, thread), in the order of time; they come after some questions."""
+
+    def __init__(self, server: ScriptedServer, events: list[tuple[str, str | None]], *, after: int = 0, duration: int | None = 5) -> None:
+        self.events, self.after, self.duration = events, after, duration
+        self.asked = 0
+        server.handler = self.handle
+
+    def handle(self, request: cql.Request) -> cql.Answer | None:
+        if request.opcode == cql.PREPARE:
+            columns = SESSION_COLUMNS if "sessions" in request.query else EVENT_COLUMNS
+            return cql.prepared(request.query.encode()[7:23], [("session_id", "uuid")], cql.rows(columns).columns)
+        if "SELECT session_id FROM system_traces.sessions" in request.query:  # the driver itself
+            return cql.rows([("session_id", "uuid")], [[uuid.uuid4()]])
+        if "system_traces.sessions" in request.query:
+            self.asked += 1
+            return cql.rows(SESSION_COLUMNS, [[HERE, self.duration if self.asked > self.after else None]] if self.asked > 1 else [])
+        if "system_traces.events" in request.query:
+            return cql.rows(EVENT_COLUMNS, [[uuid.uuid1(), source, thread] for source, thread in self.events])
+        answer = cql.rows([("k", "int")], [[1]])
+        return dataclasses.replace(answer, flags=0x02, body=uuid.uuid4().bytes + answer.body)
+
+    async def shard(self, server: ScriptedServer) -> int | None:
+        async with acsylla_like.connect(server.address, port=server.port) as session:
+            result = await session.execute("SELECT k FROM ks.t", tracing=True)
+            return await shard_report._shard_of(session, result, _native.Options())
+
+
+@pytest.mark.parametrize(
+    ("events", "shard"),
+    [
+        # The first event is of the shard that took the request; it may have asked another one.
+        ([(HERE, "shard 3"), (HERE, "shard 1"), (HERE, "shard 3")], 3),
+        ([(HERE, "shard 12")], 12),
+        # The clock of another node is behind.
+        ([(THERE, "shard 1"), (HERE, "shard 3")], 3),
+        # The coordinator is called otherwise than its events' source.
+        ([(THERE, "shard 1"), (THERE, "shard 3")], 1),
+        # Cassandra's threads, and what is no shard.
+        ([(HERE, "Native-Transport-Requests-1"), (HERE, "shard 1")], None),
+        ([(HERE, "shard x"), (HERE, "shard 1")], None),
+        ([(HERE, None)], None),
+        ([], None),
+    ],
+)
+async def test_the_first_event_tells_the_shard(scripted: ScriptedServer, events: list[tuple[str, str | None]], shard: int | None) -> None:
+    assert await Traces(scripted, events).shard(scripted) == shard
+
+
+async def test_a_trace_is_waited_for_until_it_is_whole(scripted: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shard_report, "_PAUSE", 0.01)
+    traces = Traces(scripted, [(HERE, "shard 3")], after=4)
+    assert await traces.shard(scripted) == 3
+    assert traces.asked == 5
+    monkeypatch.setattr(shard_report, "_TRACES_COME", 0.1)
+    assert await Traces(scripted, [(HERE, "shard 3")], duration=None).shard(scripted) is None
