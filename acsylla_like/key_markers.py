@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from acsylla_like._native import Options
     from acsylla_like.session import Session
 
-__all__ = ["Keyed", "indexes", "indexes_of", "partition_key", "read"]
+__all__ = ["Keyed", "index_of", "indexes", "indexes_of", "partition_key", "read"]
 
 _KEY = (
     "SELECT column_name, position FROM system_schema.columns "
@@ -82,25 +82,38 @@ def indexes(text: str, names: Sequence[str], key: Sequence[str]) -> tuple[int, .
 
 def indexes_of(found: Keyed, names: Sequence[str], key: Sequence[str]) -> tuple[int, ...] | str:
     """As `indexes`, of a text that was read already."""
-    markers = found.markers
-    if len(markers) == len(names):
-        places = list(range(len(names)))
-    elif None not in markers and len(set(markers)) == len(names):
-        # ScyllaDB counts markers of the same name once.
-        distinct = list(dict.fromkeys(markers))
-        places = [distinct.index(name) for name in markers]
-    else:
-        return f"the server counts {len(names)} markers, and the text has {len(markers)}"
     chosen = []
     for column in key:
-        marker = found.bound.get(column)
-        if marker is None:
-            return found.reasons.get(column, f"{column} is not restricted")
-        index = places[marker]
-        if names[index] != (markers[marker] or column):
-            return f"the server names the marker of {column} {names[index]}"
+        index = index_of(found, names, column)
+        if isinstance(index, str):
+            return index
         chosen.append(index)
     return tuple(chosen)
+
+
+def index_of(found: Keyed, names: Sequence[str], column: str) -> int | str:
+    """The parameter that a column is equal to, or why there is none."""
+    places = _places(found.markers, names)
+    if places is None:
+        return f"the server counts {len(names)} markers, and the text has {len(found.markers)}"
+    marker = found.bound.get(column)
+    if marker is None:
+        return found.reasons.get(column, f"{column} is not restricted")
+    index = places[marker]
+    if names[index] != (found.markers[marker] or column):
+        return f"the server names the marker of {column} {names[index]}"
+    return index
+
+
+def _places(markers: Sequence[str | None], names: Sequence[str]) -> Sequence[int] | None:
+    """Of each marker the parameter that it is."""
+    if len(markers) == len(names):
+        return range(len(names))
+    if None not in markers and len(set(markers)) == len(names):
+        # ScyllaDB counts markers of the same name once.
+        distinct = list(dict.fromkeys(markers))
+        return [distinct.index(name) for name in markers]
+    return None
 
 
 async def partition_key(session: Session, keyspace: str, table: str, options: Options) -> tuple[str, ...]:

@@ -68,6 +68,17 @@ async def test_keys_of_several_columns(session: acsylla_like.Session) -> None:
     assert (await session.explain(update, [{2, 3, -1}, 1, ""])).token == token
 
 
+async def test_views_have_keys_of_their_own(session: acsylla_like.Session) -> None:
+    await session.execute("CREATE TABLE IF NOT EXISTS viewed (k int PRIMARY KEY, v text)")
+    await session.execute(
+        "CREATE MATERIALIZED VIEW IF NOT EXISTS by_v AS SELECT * FROM viewed WHERE v IS NOT NULL AND k IS NOT NULL PRIMARY KEY (v, k)"
+    )
+    route = await session.explain("SELECT k FROM by_v WHERE v = ?", ["x"])
+    assert route.token == token_of(b"x")
+    assert route.replicas is not None
+    assert (await session.explain("SELECT k FROM by_v WHERE k = ? ALLOW FILTERING", [1])).reason == "v is not restricted"
+
+
 async def test_the_coordinator_of_requests_is_a_replica(session: acsylla_like.Session, cassandra: Cassandra) -> None:
     await session.execute("CREATE TABLE IF NOT EXISTS plain (k int PRIMARY KEY, v text)")
     route = await session.explain("SELECT * FROM plain WHERE k = ?", [1])

@@ -42,6 +42,7 @@ async def test_null_and_unset_keys_are_refused_in_every_statement(session: acsyl
         (f"UPDATE {table} SET v = ? WHERE b = ? AND a = ? AND c = ?", [None, "x", 1, 2]),
         (f"DELETE v FROM {table} WHERE c = ? AND b = ? AND a = ?", [2, "x", 1]),
         (f"SELECT v FROM {table} WHERE c = ? AND b = ? AND a = ?", [2, "x", 1]),
+        (f"UPDATE {table} SET v = ? WHERE b = ? AND a = ? AND c IN (?, ?)", [None, "x", 1, 2, 3]),
     ):
         prepared = await session.create_prepared(text)
         for place, column, name in ((1, "text", "b"), (2, "int", "a")):
@@ -53,6 +54,14 @@ async def test_null_and_unset_keys_are_refused_in_every_statement(session: acsyl
                 with pytest.raises(ValueError, match=rf'column "{shown}" \({column}\): expected a value, since it is a part of the p'):
                     await session.execute(prepared, values)
         await session.execute(prepared, good)
+
+
+async def test_the_part_of_a_key_that_is_bound_beside_a_literal_is_not_null(session: acsylla_like.Session) -> None:
+    table = await make_table(session, "a int, b text, v int, PRIMARY KEY ((a, b))")
+    update = await session.create_prepared(f"UPDATE {table} SET v = ? WHERE a = 5 AND b = ?")
+    with pytest.raises(ValueError, match='column "b"'):
+        await session.execute(update, [None, None])
+    await session.execute(update, [None, ""])
 
 
 async def test_rows_of_batches_and_bulk_calls_are_refused_one_by_one(session: acsylla_like.Session) -> None:

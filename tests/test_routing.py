@@ -12,11 +12,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import acsylla_like
 from acsylla_like._native import parse_type
 from acsylla_like.key_order import in_order
 from acsylla_like.routing import routing_key_of, shard_of, token_of
+from acsylla_like.testing import _ring
 from acsylla_like.types import Date, Time, Timestamp
 
 LOWEST, HIGHEST = -(2**63), 2**63 - 1
@@ -163,6 +166,12 @@ async def test_tokens_agree_with_the_servers(session: acsylla_like.Session, keys
 
 
 # ---- without a server
+
+
+@given(st.binary(max_size=100))
+def test_tokens_are_those_of_the_facade(key: bytes) -> None:
+    assert token_of(key or b"x") == _ring.murmur3_token(key or b"x")
+    assert token_of([key, key]) == _ring.murmur3_token(_ring.partition_key([key, key]))
 
 
 def test_a_key_of_one_column_is_its_bytes_and_of_several_each_with_length_and_end() -> None:

@@ -146,8 +146,9 @@ cdef int find_roles(PreparedVersion version) except -1:
     if version.roles_sought_at != 0 and monotonic() < version.roles_sought_at + _ROLES_AGE:
         return 0
     version.roles_sought_at = monotonic()
-    from acsylla_like.key_markers import indexes_of, read
+    from acsylla_like.key_markers import index_of, read
     found = read(version.text)
+    indexes = ()
     if not isinstance(found, str):
         keyspace = version.keyspace if found.keyspace is None else found.keyspace
         session = version.session_reference()
@@ -157,9 +158,9 @@ cdef int find_roles(PreparedVersion version) except -1:
         if key is None:
             return 0
         version.key_columns = len(key)
-        found = indexes_of(found, version.parameter_names, key)
+        indexes = [index_of(found, version.parameter_names, column) for column in key]
     for i in range(version.roles.size()):
-        version.roles[i] = ROLE_KEY if not isinstance(found, str) and i in found else ROLE_NO_KEY
+        version.roles[i] = ROLE_KEY if i in indexes else ROLE_NO_KEY
     return 0
 
 
