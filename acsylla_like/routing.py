@@ -17,7 +17,7 @@ import ssl
 import time
 import uuid
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -45,6 +45,7 @@ _OTHER_TOKENS = "the tokens are those of {}"
 _TURN = 0.002
 
 R = TypeVar("R", bound="Values")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,8 @@ class Router:
         self._shardings: dict[tuple[str, int], tuple[float, Sharding | None]] = {}
         self._tables: dict[tuple[str, str], tuple[int, _Table]] = {}
         self._tablets: dict[tuple[str, str], tuple[float, _Tablets | None]] = {}
+        # (event loop, what is read) -> the task that reads it
+        self._flights: dict[tuple[int, Hashable], asyncio.Task[Any]] = {}
 
     @property
     def _session(self) -> Session:
@@ -354,10 +357,11 @@ class Router:
         return _Placement(await self._nodes(), table.replication, tablets)
 
     async def _nodes(self) -> Topology:
-        now = time.monotonic()
-        if self._topology is None or self._topology[0] < now - _AGE:
-            self._topology = now, await read_topology(self._session, self._options())
-        return self._topology[1]
+        kept = self._topology
+        if kept is None or kept[0] < time.monotonic() - _AGE:
+            found = await self._once("nodes", lambda: read_topology(self._session, self._options()))
+            kept = self._topology = time.monotonic(), found
+        return kept[1]
 
     async def _other_partitioner(self, table: _Table) -> str | None:
         """What gives a table's keys other tokens than `token_of` does; None where nothing does."""
@@ -367,14 +371,16 @@ class Router:
     async def _sharding(self, node: Node) -> Sharding | None:
         """How a node shards; None when it does not or does not tell."""
         place = node.address, node.port
-        now = time.monotonic()
         kept = self._shardings.get(place)
-        if kept is None or kept[0] < now - _SHARDS_AGE:
-            found = None
-            with contextlib.suppress(OSError, TimeoutError, ValueError):
-                found = await sharding.ask(*place, timeout=_PATIENCE, ssl_context=self._tls())
-            kept = self._shardings[place] = now, found
+        if kept is None or kept[0] < time.monotonic() - _SHARDS_AGE:
+            found = await self._once(("shards", place), lambda: self._ask_for_shards(place))
+            kept = self._shardings[place] = time.monotonic(), found
         return kept[1]
+
+    async def _ask_for_shards(self, place: tuple[str, int]) -> Sharding | None:
+        with contextlib.suppress(OSError, TimeoutError, ValueError):
+            return await sharding.ask(*place, timeout=_PATIENCE, ssl_context=self._tls())
+        return None
 
     def _tls(self) -> ssl.SSLContext | None:
         """Proves nothing: the question has no secrets, and the answer is only shown."""
@@ -389,15 +395,18 @@ class Router:
         version = self._session._schema_version
         kept = self._tables.get((keyspace, name))
         if kept is None or kept[0] != version:
-            options = self._options()
-            facts = await asyncio.gather(
-                partition_key(self._session, keyspace, name, options),
-                self._replication(keyspace),
-                self._has_tablets(keyspace),
-                self._partitioner(keyspace, name),
-            )
-            kept = self._tables[keyspace, name] = version, _Table(*facts)
+            found = await self._once(("table", keyspace, name, version), lambda: self._read_table(keyspace, name))
+            kept = self._tables[keyspace, name] = version, found
         return kept[1]
+
+    async def _read_table(self, keyspace: str, name: str) -> _Table:
+        facts = await asyncio.gather(
+            partition_key(self._session, keyspace, name, self._options()),
+            self._replication(keyspace),
+            self._has_tablets(keyspace),
+            self._partitioner(keyspace, name),
+        )
+        return _Table(*facts)
 
     async def _replication(self, keyspace: str) -> Mapping[str, str] | None:
         row = await self._ask("SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = ?", keyspace)
@@ -421,10 +430,10 @@ class Router:
         return None if found is None or found.endswith("Murmur3Partitioner") else found
 
     async def _tablets_of(self, keyspace: str, name: str) -> _Tablets | None:
-        now = time.monotonic()
         kept = self._tablets.get((keyspace, name))
-        if kept is None or kept[0] < now - _AGE:
-            kept = self._tablets[keyspace, name] = now, await self._read_tablets(keyspace, name)
+        if kept is None or kept[0] < time.monotonic() - _AGE:
+            found = await self._once(("tablets", keyspace, name), lambda: self._read_tablets(keyspace, name))
+            kept = self._tablets[keyspace, name] = time.monotonic(), found
         return kept[1]
 
     async def _read_tablets(self, keyspace: str, name: str) -> _Tablets | None:
@@ -442,6 +451,21 @@ class Router:
         return _Tablets([last for last, _ in found], [replicas for _, replicas in found])
 
     # ---- asking ----
+
+    async def _once(self, what: Hashable, read: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """What `read` finds, for all who ask at the same time on one event loop; a cancelled one does not stop it."""
+        flight = id(asyncio.get_running_loop()), what
+        task = self._flights.get(flight)
+        if task is None:
+            task = self._flights[flight] = asyncio.get_running_loop().create_task(read())
+            task.add_done_callback(lambda done: self._landed(flight, done))
+        found: T = await asyncio.shield(task)
+        return found
+
+    def _landed(self, flight: tuple[int, Hashable], task: asyncio.Task[Any]) -> None:
+        self._flights.pop(flight, None)
+        if not task.cancelled():
+            task.exception()  # seen by those who wait; nobody may be left
 
     async def _ask(self, query: str, *values: Any) -> Sequence[tuple[Any, ...]]:
         result = await self._session._execute_with(query, values or None, self._options())

@@ -194,7 +194,7 @@ async def connections_by_shard(session: Session, options: Options) -> dict[str, 
             rows = await session._execute_with("SELECT shard_id, client_type FROM system.clients", None, here)
         except (errors.InvalidQuery, errors.Unauthorized):
             continue  # Cassandra has another table
-        except errors.NoHostsAvailable:
+        except (errors.NoHostsAvailable, errors.ConnectionLost, errors.RequestTimeout):
             continue  # it is down, or in another data centre
         shards = [row.shard_id for row in rows if row.client_type == "cql" and row.shard_id is not None]
         found[node.address] = dict(sorted(Counter(shards).items()))

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from waiting import until
+from covering import covering
 
 import acsylla_like
 from acsylla_like import Replica, Route, errors, routing
@@ -157,10 +157,14 @@ async def test_a_batch_lives_where_its_first_keyed_statement_does(session: acsyl
     assert await session.explain(texts) == await session.explain(insert, [9, "x"])
 
 
-async def test_the_driver_sends_batches_to_their_first_keyed_statement(routed: acsylla_like.Session, facade: ScyllaFacade) -> None:
+async def test_the_driver_sends_batches_to_their_first_keyed_statement(facade: ScyllaFacade, keyspace: str) -> None:
+    async with covering(facade, keyspace=keyspace) as session:
+        await check_batches(facade, session)
+
+
+async def check_batches(facade: ScyllaFacade, routed: acsylla_like.Session) -> None:
     await routed.execute("CREATE TABLE IF NOT EXISTS plain (k int PRIMARY KEY, v text)")
     insert = await routed.create_prepared("INSERT INTO plain (k, v) VALUES (?, ?)")
-    await until(lambda: facade.is_covered)
     facade.clear()
     for key in range(40):
         batch = acsylla_like.create_batch_unlogged()
@@ -384,13 +388,41 @@ async def test_a_change_of_the_schema_is_noticed(session: acsylla_like.Session) 
     assert (await session.explain(await session.create_prepared(text), [1, 2])).token == token_of(b"\0\0\0\2")
 
 
-async def test_what_is_known_is_not_asked_again(facade: ScyllaFacade, routed: acsylla_like.Session) -> None:
+async def test_what_is_known_is_not_asked_again(
+    facade: ScyllaFacade, routed: acsylla_like.Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await routed.execute("CREATE TABLE IF NOT EXISTS plain (k int PRIMARY KEY, v text)")
     select = await routed.create_prepared("SELECT * FROM plain WHERE k = ?")
     await routed.explain(select, [1])
+    monkeypatch.setattr(routing, "_AGE", 1000.0)
     started = routed.metrics()["session"]["started"]
-    await asyncio.gather(*(routed.explain(select, [key]) for key in range(200)))
-    assert routed.metrics()["session"]["started"] < started + 20
+    for key in range(50):
+        await routed.explain(select, [key])
+    assert routed.metrics()["session"]["started"] <= started + 10  # the schema may have changed meanwhile
+
+
+async def test_those_who_ask_together_are_answered_together(facade: ScyllaFacade, keyspace: str) -> None:
+    async with acsylla_like.connect(facade.contact_points, port=facade.port, keyspace=keyspace) as session:
+        await session.execute("CREATE TABLE IF NOT EXISTS plain (k int PRIMARY KEY, v text)")
+        select = await session.create_prepared("SELECT * FROM plain WHERE k = ?")
+        started = session.metrics()["session"]["started"]
+        asked = [asyncio.create_task(session.explain(select, [key])) for key in range(200)]
+        await asyncio.sleep(0)
+        asked[0].cancel()  # who asked first
+        routes = await asyncio.gather(*asked, return_exceptions=True)
+        assert isinstance(routes[0], asyncio.CancelledError)
+        assert all(isinstance(route, Route) and route.replicas for route in routes[1:])
+        assert session.metrics()["session"]["started"] <= started + 40
+
+
+async def test_a_failure_is_everybodys_and_is_not_kept(scripted: ScriptedServer) -> None:
+    odd = Odd(scripted, **{"system_schema.keyspaces": cql.error(cql.READ_TIMEOUT)})
+    async with acsylla_like.connect(scripted.address, port=scripted.port) as session:
+        select = await session.create_prepared("SELECT k FROM ks.t WHERE k = ?")
+        routes = await asyncio.gather(*(session.explain(select, [1]) for _ in range(5)), return_exceptions=True)
+        assert all(isinstance(route, errors.ReadTimeout) for route in routes)
+        odd.answers.clear()
+        assert (await session.explain(select, [1])).replicas is not None
 
 
 # ---- groups

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import uuid
-from typing import Any
 
 import pytest
-from waiting import until
+from covering import covering
 
 import acsylla_like
 from acsylla_like import Replica, Route, ShardReport, _native, shard_report
@@ -24,9 +23,8 @@ async def fill(session: acsylla_like.Session, table: str, rows: int) -> None:
 
 async def test_reads_come_to_the_shards_that_own_their_keys(cassandra: Cassandra, keyspace: str) -> None:
     with ScyllaFacade(cassandra, shards=(4, 7)) as facade:
-        async with acsylla_like.connect(facade.contact_points, port=facade.port, keyspace=keyspace) as session:
+        async with covering(facade, keyspace=keyspace) as session:
             await fill(session, "right", 500)
-            await until(lambda: facade.is_covered)
             report = await session.shard_report("right", n=100)
             assert report.table == f"{keyspace}.right"
             assert (report.reads, report.to_replica, report.to_shard, report.unknown, report.share) == (100, 100, 100, 0, 1.0)
@@ -47,10 +45,8 @@ async def test_reads_come_to_the_shards_that_own_their_keys(cassandra: Cassandra
 async def test_reads_that_miss_are_counted(cassandra: Cassandra, keyspace: str) -> None:
     """Without token awareness they go to nodes in turn."""
     with ScyllaFacade(cassandra, shards=(3, 3, 3)) as facade:
-        options: dict[str, Any] = {"port": facade.port, "keyspace": keyspace, "token_aware_routing": False}
-        async with acsylla_like.connect(facade.contact_points, **options) as session:
+        async with covering(facade, keyspace=keyspace, token_aware_routing=False) as session:
             await fill(session, "missed", 100)
-            await until(lambda: facade.is_covered)
             report = await session.shard_report(f"{keyspace}.missed", n=60)
             assert report.to_replica is not None
             assert report.to_shard is not None
@@ -58,6 +54,18 @@ async def test_reads_that_miss_are_counted(cassandra: Cassandra, keyspace: str) 
             assert report.to_shard <= report.to_replica
             assert report.share is not None
             assert report.share < 0.8
+
+
+async def test_connections_of_a_node_that_is_down_are_left_out(cassandra: Cassandra) -> None:
+    with ScyllaFacade(cassandra, shards=(2, 3)) as facade:
+        async with covering(facade) as session:
+            found = await shard_report.connections_by_shard(session, _native.Options())
+            assert found is not None
+            assert set(found) == set(facade.contact_points)
+            facade.nodes[1].stop()
+            found = await shard_report.connections_by_shard(session, _native.Options(timeout=2.0))
+            assert found is not None
+            assert set(found) == {facade.nodes[0].address}
 
 
 async def test_cassandra_tells_no_shards(session: acsylla_like.Session, cassandra: Cassandra) -> None:
