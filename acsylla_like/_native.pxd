@@ -750,7 +750,10 @@ cdef class Cluster:
     cdef readonly tuple contact_points
     cdef readonly int port
     cdef readonly double connect_timeout
+    cdef SslHandle ssl
+    cdef AuthenticatorBridge bridge
     cdef readonly object tls              # a Tls, or None
+    cdef readonly object tls_context      # the same for connections of our own; None where Python's ssl cannot
     cdef readonly object listener         # told of the nodes, on listener_loop
     cdef readonly object listener_loop    # a weak reference to the loop that opened a session last
     cdef dict profile_timeouts            # profile's name as bytes -> seconds

@@ -185,7 +185,7 @@ class Login:
         """
         if os.getpid() != self._process:
             raise errors.ForkError(
-                "the cluster was made before the fork, and its authenticator cannot answer here: make one in this process"
+                "the cluster was made before the fork, and its authenticator has no thread here: make one in this process"
             )
         self._error = None
         try:

@@ -150,8 +150,15 @@ class Cluster(_native.Cluster):
         self.core_connections = options.get("core_connections_per_host") or 1
 
     def _twin(self) -> Cluster:
-        """Another with the same options."""
-        return Cluster(self.contact_points, **self._options)
+        """Another with the same options, which answers for its connections by the same Login."""
+        options = self._options.copy()
+        options.pop("ssl", None)
+        if self.login is not None:
+            for name in ("username", "password", "authenticator"):
+                options.pop(name, None)  # type: ignore[misc]
+        twin = Cluster(self.contact_points, **options)
+        twin._secure_like(self)
+        return twin
 
     async def create_session(self, *, keyspace: str | None = None, **defaults: Unpack[RequestOptions]) -> Session:
         """Opens a session; the defaults hold for each of its requests.

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal, NoReturn, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias, get_args
 
 from acsylla_like import errors
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 __all__ = ["Tls", "Verify"]
 
@@ -125,6 +130,41 @@ class _Material:
     key: bytes = b""
     key_name: str = ""
     key_password: bytes = b""
+
+    def context(self, verify: Verify) -> SSLContext | None:
+        """The same for a connection of our own, which tells nobody anything; None where Python's ssl cannot use it."""
+        try:
+            import ssl
+        except ImportError:
+            return None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE if verify == "none" else ssl.CERT_REQUIRED
+        try:
+            if self.trusted:
+                context.load_verify_locations(cadata="".join(pem.decode("ascii", "replace") for _, pem in self.trusted))
+            if self.certificate is not None:
+                with _readable(self.certificate) as chain, _readable(self.key) as key:
+                    context.load_cert_chain(chain, key, password=lambda: self.key_password)
+        except (OSError, ValueError):  # ssl.SSLError is an OSError
+            return None
+        return context
+
+
+@contextlib.contextmanager
+def _readable(content: bytes) -> Iterator[str]:
+    """A name under which it can be read once, for what takes files only: keys are not to be written to a disk."""
+    reading, writing = os.pipe()
+    try:
+        os.set_blocking(writing, False)
+        try:
+            if os.write(writing, content) != len(content):
+                raise OSError(errno.ENOBUFS, "too long for a pipe")
+        finally:
+            os.close(writing)
+        yield f"/dev/fd/{reading}"
+    finally:
+        os.close(reading)
 
 
 def tls_of(given: object) -> Tls | None:

@@ -26,6 +26,8 @@ from acsylla_like.local_ports import LocalPorts, Window
 from acsylla_like.sharding import Sharding
 
 if TYPE_CHECKING:
+    import ssl
+
     from acsylla_like.cluster import Cluster
     from acsylla_like.session import Session
 
@@ -163,8 +165,15 @@ class _Guarded:
 
     async def _ask(self) -> None:
         asked = list(self.to_ask)
+        context = self.cluster.tls_context
+        if self.cluster.tls is not None and context is None:
+            for address in asked:
+                del self.to_ask[address]
+                self._set(address, None, "none", "Python's ssl cannot ask it as the driver's TLS does")
+            return
         answers = await asyncio.gather(
-            *(sharding.ask(address, self.cluster.port, timeout=_ASK_TIMEOUT) for address in asked), return_exceptions=True
+            *(sharding.ask(address, self.cluster.port, timeout=_ASK_TIMEOUT, ssl_context=context) for address in asked),
+            return_exceptions=True,
         )
         for address, answer in zip(asked, answers, strict=True):
             if address not in self.to_ask:
@@ -309,7 +318,8 @@ class _Guarded:
         if self.cluster.reconnect_delays[0] < _SHORTEST_DELAY:
             reason = f"a reconnection delay below {_SHORTEST_DELAY:g} s would soon use the local ports up"
             return None, 0, dict.fromkeys(sharded, reason)
-        without = [address for address, found in sharded.items() if found.shard_aware_port is None]
+        ports = {address: self._shard_aware_port(found) for address, found in sharded.items()}
+        without = [address for address, port in ports.items() if port is None]
         if without or not sharded:
             return None, 0, dict.fromkeys(sharded, f"{', '.join(without)} announces no shard-aware port")
         window, tries = None, 0
@@ -326,7 +336,12 @@ class _Guarded:
         problems = dict(
             zip(
                 reachable,
-                await asyncio.gather(*(_prove(address, found, window, i) for i, (address, found) in enumerate(reachable.items()))),
+                await asyncio.gather(
+                    *(
+                        _prove(address, ports[address], found, window, i, self.cluster.tls_context)
+                        for i, (address, found) in enumerate(reachable.items())
+                    )
+                ),
                 strict=True,
             )
         )
@@ -335,13 +350,16 @@ class _Guarded:
                 window,
                 tries,
                 {
-                    address: f"source ports {window.first} to {window.end - 1} choose the shard on port {found.shard_aware_port}"
-                    for address, found in sharded.items()
+                    address: f"source ports {window.first} to {window.end - 1} choose the shard on port {port}"
+                    for address, port in ports.items()
                 },
             )
         _ports.release(window)
         first = next(f"{address}: {problem}" for address, problem in problems.items() if problem)
         return None, 0, {address: problems.get(address) or first for address in sharded}
+
+    def _shard_aware_port(self, found: Sharding) -> int | None:
+        return found.shard_aware_port if self.cluster.tls is None else found.shard_aware_port_ssl
 
     def _ports_for(self, nodes: Sequence[Sharding], tries: int) -> int:
         """How many ports in a row let each connection be attempted `tries` times.
@@ -354,14 +372,15 @@ class _Guarded:
         return max(n * tries * threads * sum(m // math.gcd(n, m) * math.ceil(core / m) for m in counts) for n in set(counts))
 
 
-async def _prove(address: str, found: Sharding, window: Window, number: int) -> str | None:
+async def _prove(
+    address: str, port: int | None, found: Sharding, window: Window, number: int, context: ssl.SSLContext | None
+) -> str | None:
     """Connects to the shard-aware port from ports of the window's end; what is wrong, None when each reached its port's shard."""
-    port = found.shard_aware_port
     assert port is not None
     for i in range(_PROOFS):
         local = window.end - 1 - (number * _PROOFS + i) % (window.end - window.first)
         try:
-            answer = await sharding.ask(address, port, timeout=_ASK_TIMEOUT, local_port=local)
+            answer = await sharding.ask(address, port, timeout=_ASK_TIMEOUT, ssl_context=context, local_port=local)
         except (OSError, ValueError) as error:
             return f"its shard-aware port {port} cannot be used: {error}"
         if answer is None or answer.nr_shards != found.nr_shards:
@@ -402,6 +421,7 @@ class _Watcher:
                 task.cancel()
             if tasks:
                 loop.run_until_complete(asyncio.wait(tasks))
+            loop.run_until_complete(_ended(loop))
             loop.close()
 
     def _step(self, loop: asyncio.AbstractEventLoop, tasks: set[asyncio.Task[None]]) -> bool:
@@ -452,6 +472,15 @@ class _Watcher:
         _native.interrupt_session_event()
         if self.thread is not None:
             self.thread.join(_ASK_TIMEOUT)
+
+
+async def _ended(loop: asyncio.AbstractEventLoop) -> None:
+    """Waits for connections that were given up while they were being opened, and for their transports."""
+    others = asyncio.all_tasks(loop) - {asyncio.current_task()}
+    if others:
+        await asyncio.wait(others, timeout=_ASK_TIMEOUT)
+    for _ in range(3):
+        await asyncio.sleep(0)
 
 
 _ports = LocalPorts()

@@ -110,9 +110,15 @@ async def ask(
 
 async def _ask(address: str, port: int, context: ssl.SSLContext | None, local_port: int | None) -> Sharding | None:
     local = None if local_port is None else ("::" if ":" in address else "0.0.0.0", local_port)
-    reader, writer = await asyncio.open_connection(
-        address, port, ssl=context, server_hostname="" if context is not None else None, local_addr=local
+    opening = asyncio.ensure_future(
+        asyncio.open_connection(address, port, ssl=context, server_hostname="" if context is not None else None, local_addr=local)
     )
+    try:
+        # asyncio forgets to close a connection whose TLS handshake is cancelled before it has begun.
+        reader, writer = await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(_abort)
+        raise
     try:
         writer.write(_OPTIONS)
         header = await reader.readexactly(9)
@@ -129,6 +135,11 @@ async def _ask(address: str, port: int, context: ssl.SSLContext | None, local_po
         writer.transport.abort()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
+
+
+def _abort(opening: asyncio.Task[tuple[asyncio.StreamReader, asyncio.StreamWriter]]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result()[1].transport.abort()
 
 
 def read_multimap(body: bytes) -> dict[str, list[str]]:

@@ -201,10 +201,22 @@ cdef class Cluster:
             require(<void*>driver.cass_cluster_set_application_version_n, "cass_cluster_set_application_version_n")
             text = _encoded(application_version, "application_version")
             driver.cass_cluster_set_application_version_n(cluster, <const char*>text, len(text))
-        self.tls = set_tls(cluster, ssl)
-        self.login = set_authenticator(
-            cluster, username, password, authenticator, timeout_seconds(auth_timeout, "auth_timeout"))
+        set_tls(self, cluster, ssl)
+        set_authenticator(self, cluster, username, password, authenticator, timeout_seconds(auth_timeout, "auth_timeout"))
         self.handle.reset(handle.release())
+
+    def _secure_like(self, Cluster other not None):
+        """Has its connections encrypt and authenticate as those of `other`: what that has read and asked is not read and asked again."""
+        if self.handle.get() == NULL:
+            raise TypeError("this Cluster was made by __new__")
+        if other.ssl.get() != NULL:
+            use_ssl(self.handle.get(), other.ssl.get(), other.tls.verify)
+            self.tls = other.tls
+            self.tls_context = other.tls_context
+        if other.bridge is not None:
+            check(attach_authenticator(self.handle.get(), other.bridge.authenticator), "authenticator")
+            self.bridge = other.bridge
+            self.login = other.login
 
     def __repr__(self):
         return f"<Cluster {', '.join(self.contact_points or ())} port {self.port}>"

@@ -9,31 +9,38 @@ _VERIFY_FLAGS = {"none": 0, "certificate": 0x1, "address": 0x1 | 0x2, "name": 0x
 cdef double _LONGEST_AUTH_TIMEOUT = 60.0
 
 
-cdef object set_tls(CassCluster* cluster, object given):
-    """Has the cluster's connections use TLS as the option `ssl` says; returns the Tls that this is, or None."""
+cdef int set_tls(Cluster self, CassCluster* cluster, object given) except -1:
+    """Has the cluster's connections use TLS as the option `ssl` says."""
     tls = _security.tls_of(given)
     if tls is None:
-        return None
+        return 0
     require(<void*>driver.cass_cluster_set_ssl, "cass_cluster_set_ssl")
     require(<void*>driver.cass_ssl_new, "cass_ssl_new")
     material = tls._read()
-    cdef SslHandle ssl
-    ssl.reset(driver.cass_ssl_new())
-    driver.cass_ssl_set_verify_flags(ssl.get(), _VERIFY_FLAGS[tls.verify])
+    cdef CassSsl* ssl = driver.cass_ssl_new()
+    self.ssl.reset(ssl)
+    driver.cass_ssl_set_verify_flags(ssl, _VERIFY_FLAGS[tls.verify])
     cdef bytes pem
     cdef CassError code
     for where, pem in material.trusted:
-        code = driver.cass_ssl_add_trusted_cert_n(ssl.get(), <const char*>pem, len(pem))
+        code = driver.cass_ssl_add_trusted_cert_n(ssl, <const char*>pem, len(pem))
         if tls.trust is not None:  # of the system's many, one that this OpenSSL does not understand is no reason to stop
             check(code, where)
     if material.certificate is not None:
-        _set_client_certificate(ssl.get(), material)
-    if tls.verify == "name":
+        _set_client_certificate(ssl, material)
+    use_ssl(cluster, ssl, tls.verify)
+    self.tls = tls
+    self.tls_context = material.context(tls.verify)
+    return 0
+
+
+cdef int use_ssl(CassCluster* cluster, CassSsl* ssl, str verify) except -1:
+    if verify == "name":
         require(<void*>driver.cass_cluster_set_use_hostname_resolution, "cass_cluster_set_use_hostname_resolution")
         # The driver asks the resolver for the name of each node's address; without this it compares with no name at all.
         check(driver.cass_cluster_set_use_hostname_resolution(cluster, 1), "verify='name'")
-    driver.cass_cluster_set_ssl(cluster, ssl.get())
-    return tls
+    driver.cass_cluster_set_ssl(cluster, ssl)
+    return 0
 
 
 cdef int _set_client_certificate(CassSsl* ssl, object material) except -1:
@@ -50,8 +57,9 @@ cdef int _set_client_certificate(CassSsl* ssl, object material) except -1:
     return 0
 
 
-cdef object set_authenticator(CassCluster* cluster, object username, object password, object authenticator, double timeout):
-    """Who the cluster's connections are, by its options; returns the Login that answers for them, or None."""
+cdef int set_authenticator(Cluster self, CassCluster* cluster, object username, object password, object authenticator,
+                           double timeout) except -1:
+    """Who the cluster's connections are, by its options."""
     cdef bytes name
     cdef bytes secret
     cdef bytes proxied
@@ -64,7 +72,7 @@ cdef object set_authenticator(CassCluster* cluster, object username, object pass
             secret = _encoded(password, "password")
             driver.cass_cluster_set_credentials_n(
                 cluster, <const char*>name, len(name), <const char*>secret, len(secret))
-        return None
+        return 0
     if isinstance(chosen, _authentication.DsePlainTextAuthenticator):
         require(<void*>driver.cass_cluster_set_dse_plaintext_authenticator_proxy_n,
                 "cass_cluster_set_dse_plaintext_authenticator_proxy_n")
@@ -72,9 +80,10 @@ cdef object set_authenticator(CassCluster* cluster, object username, object pass
         check(driver.cass_cluster_set_dse_plaintext_authenticator_proxy_n(
             cluster, <const char*>name, len(name), <const char*>secret, len(secret), <const char*>proxied, len(proxied)),
             "authenticator")
-        return None
-    bridge = _new_bridge(cluster, chosen, timeout)
-    return _authentication.Login(chosen, bridge, timeout)
+        return 0
+    self.bridge = _new_bridge(cluster, chosen, timeout)
+    self.login = _authentication.Login(chosen, self.bridge, timeout)
+    return 0
 
 
 cdef AuthenticatorBridge _new_bridge(CassCluster* cluster, object authenticator, double timeout):

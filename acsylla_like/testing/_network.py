@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import socket
 from collections.abc import Sequence
@@ -49,3 +50,13 @@ def free_ports(addresses: Sequence[str], count: int) -> list[int]:
         if port not in ports and all(_is_free(address, port) for address in addresses):
             ports.append(port)
     return ports
+
+
+async def gone(server: asyncio.Server, timeout: float = 2.0) -> None:
+    """Waits until a server that was closed has no connections left: one whose TLS handshake is under way is known to nobody else."""
+    deadline = asyncio.get_running_loop().time() + timeout
+    # Its count, and since CPython 3.13 its set; what has neither is not waited for.
+    while getattr(server, "_active_count", 0) or len(getattr(server, "_clients", ())):
+        if asyncio.get_running_loop().time() > deadline:
+            return
+        await asyncio.sleep(0.001)

@@ -85,6 +85,7 @@ class ScriptedServer(LoopThread):
         self._registered: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
+        self._is_ending = False
 
     def __repr__(self) -> str:
         return f"<ScriptedServer at {self.address}:{self.port}, {self.open_connections} connections>"
@@ -143,6 +144,7 @@ class ScriptedServer(LoopThread):
     # Life ---------------------------------------------------------------------------------------------------------------
 
     async def _begin(self) -> None:
+        self._is_ending = False
         await self._open_listener()
 
     async def _open_listener(self) -> None:
@@ -151,19 +153,25 @@ class ScriptedServer(LoopThread):
 
     async def _close_listener(self) -> None:
         if self._server is not None:
-            await stop_listening(self._server)
-            self._server = None
+            server, self._server = self._server, None
+            await stop_listening(server)
 
     async def _end(self) -> None:
+        server, self._is_ending = self._server, True
         await self._close_listener()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._drop()  # those whose task had not begun
+        if server is not None:
+            await _network.gone(server)
 
     # One connection -----------------------------------------------------------------------------------------------------
 
     def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._is_ending:  # its TLS handshake was under way
+            writer.transport.abort()
+            return
         self.connections_accepted += 1
         self._writers[self.connections_accepted] = writer
         self._keep(asyncio.ensure_future(self._connected(self.connections_accepted, reader, writer)))

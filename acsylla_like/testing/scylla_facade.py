@@ -389,10 +389,14 @@ class ScyllaFacade(LoopThread):
         )
 
     async def _close(self, node: FacadeNode) -> None:
-        for server in node._servers.values():
+        servers = list(node._servers.values())
+        for server in servers:
             await stop_listening(server)
         node._servers.clear()
         await self._drop([node])
+        if self.ssl_context is not None:
+            for server in servers:
+                await _network.gone(server)
 
     async def _drop(self, nodes: Sequence[FacadeNode]) -> None:
         for node in nodes:
