@@ -13,7 +13,6 @@ import asyncio
 import bisect
 import contextlib
 import random
-import ssl
 import time
 import uuid
 import weakref
@@ -378,18 +377,11 @@ class Router:
         return kept[1]
 
     async def _ask_for_shards(self, place: tuple[str, int]) -> Sharding | None:
-        with contextlib.suppress(OSError, TimeoutError, ValueError):
-            return await sharding.ask(*place, timeout=_PATIENCE, ssl_context=self._tls())
+        cluster = self._session.cluster
+        if cluster.tls is None or cluster.tls_context is not None:  # plain text is nothing for a port with TLS
+            with contextlib.suppress(OSError, TimeoutError, ValueError):
+                return await sharding.ask(*place, timeout=_PATIENCE, ssl_context=cluster.tls_context)
         return None
-
-    def _tls(self) -> ssl.SSLContext | None:
-        """Proves nothing: the question has no secrets, and the answer is only shown."""
-        if getattr(self._session.cluster, "tls", None) is None:
-            return None
-        context = ssl.create_default_context()
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        return context
 
     async def _table(self, keyspace: str, name: str) -> _Table:
         version = self._session._schema_version

@@ -16,7 +16,7 @@ PIECES = {"trust": authority.pem, "certificate": CLIENT.pem, "key": CLIENT.key_p
 
 
 @pytest.mark.parametrize("shard_aware_port", [True, False])
-async def test_shards_are_found_over_tls(cassandra, tmp_path, shard_aware_port):
+async def test_shards_are_found_over_tls(cassandra, keyspace, tmp_path, shard_aware_port):
     context = authority.issue(names=["a.node"]).server_context(tmp_path, asks=authority)
     with ScyllaFacade(cassandra, shards=(4,), ssl_context=context) as facade:
         tls = Tls(**PIECES, verify="certificate")
@@ -28,7 +28,10 @@ async def test_shards_are_found_over_tls(cassandra, tmp_path, shard_aware_port):
             (host,) = shard_watch.shards_of(session).values()
             assert host.sharding is not None
             assert host.sharding.nr_shards == 4
-            assert len(await session.execute("SELECT cluster_name FROM system.local")) == 1
+            await session.execute(f"CREATE TABLE IF NOT EXISTS {keyspace}.t (k int PRIMARY KEY)")
+            route = await session.explain(f"SELECT * FROM {keyspace}.t WHERE k = ?", [1])
+            assert route.replicas
+            assert [replica.shard in range(4) for replica in route.replicas] == [True] * len(route.replicas)
 
 
 async def test_a_key_that_pythons_ssl_cannot_use_leaves_a_session_as_it_is(scripted, tmp_path, monkeypatch):
