@@ -260,7 +260,7 @@ def likely_cause(error: errors.Error, tls: Tls | None) -> str | None:
     if isinstance(error, errors.AuthenticationError):
         return "the server asks for a username and a password" if "no auth provider" in text else None
     if isinstance(error, (errors.NoHostsAvailable, errors.UnableToConnect)):
-        if "closed prematurely" in text:
+        if any(words in text for words in ("closed prematurely", "unable to write to socket", "connection reset")):
             # With TLS 1.3 a client's certificate is refused after the handshake, as far as the client can see.
             return "perhaps the server expects TLS on this port: ssl=acsylla_like.Tls(…)" if tls is None else _cause_of_closing(tls)
         if tls is not None and ("timed out" in text or "timeout" in text):

@@ -165,8 +165,7 @@ class ClientLink(_Frames):
         self.is_ready = False
         for task in self._tasks:
             task.cancel()
-        if self._backend is not None:
-            self._backend.abort()
+        self.abort()  # CPython 3.10 takes a transport with TLS for unclosed until it is told
         self.facade._disconnected(self)
 
     def abort(self) -> None:
