@@ -263,6 +263,8 @@ def likely_cause(error: errors.Error, tls: Tls | None) -> str | None:
         if any(words in text for words in ("closed prematurely", "unable to write to socket", "connection reset")):
             # With TLS 1.3 a client's certificate is refused after the handshake, as far as the client can see.
             return "perhaps the server expects TLS on this port: ssl=acsylla_like.Tls(…)" if tls is None else _cause_of_closing(tls)
+        if tls is not None and tls.verify == "name" and "resolve hostname" in text:
+            return "the resolver gives no name for the node's address, as verify='name' asks"
         if tls is not None and ("timed out" in text or "timeout" in text):
             return "perhaps the server speaks no TLS on this port"
     return None

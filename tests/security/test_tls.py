@@ -363,6 +363,26 @@ async def test_a_client_with_tls_on_a_plain_port_is_told_so(scripted):
     assert "perhaps the server speaks no TLS on this port" in str(error)
 
 
+@pytest.mark.parametrize(
+    ("text", "verify", "words"),
+    [
+        ("Underlying socket error: Timed out attempting to resolve hostname", "name", "the resolver gives no name"),
+        ("Underlying socket error: Unable to resolve hostname 'unknown node or service'", "name", "the resolver gives no name"),
+        ("Underlying connection error: Connection timeout", "name", "speaks no TLS"),
+        ("Error during SSL handshake: error:1425F102:SSL routines:ssl_choose_client_version:unsupported protocol", "none", "in common"),
+        (
+            "Error during SSL handshake: error:14094410:SSL routines:ssl3_read_bytes:sslv3 alert handshake failure",
+            "none",
+            "asks for a client",
+        ),
+    ],
+)
+def test_what_is_likely_behind_errors_that_are_hard_to_bring_about(text, verify, words):
+    error = errors.TlsError(text) if "SSL" in text else errors.NoHostsAvailable(text)
+    error.code = 3 << 24 | 6 if "SSL" in text else None
+    assert words in (security.likely_cause(error, Tls(verify=verify)) or "")
+
+
 async def test_a_port_where_nobody_listens_says_nothing_of_tls(scripted):
     scripted.stop_listening()
     for tls in (None, Tls(verify="none")):
