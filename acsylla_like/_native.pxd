@@ -760,7 +760,7 @@ cdef class Cluster:
     cdef bint sees_schema                 # the driver reads the schema, and so knows of its changes
     cdef readonly object local_dc
     cdef readonly object retry_policy
-    cdef public dict profile_retry_policies  # of execution profiles that have one, by their names as bytes; else None
+    cdef readonly dict profile_retry_policies  # of execution profiles that have one, by their names as bytes; else None
     cdef readonly object login            # a Login, or None where the driver answers by itself
     cdef object __weakref__
 

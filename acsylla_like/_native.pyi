@@ -474,7 +474,6 @@ class Cluster:
         authenticator: Authenticator | DsePlainTextAuthenticator | None = None,
         auth_timeout: float = 2.0,
     ) -> None: ...
-    profile_retry_policies: dict[bytes, RetryPolicy] | None
     @property
     def retry_policy(self) -> RetryPolicy | None: ...
     @property

@@ -8,7 +8,10 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from acsylla_like.retry import RetryPolicy
 
 __all__ = [
     "Consistency",
@@ -144,3 +147,4 @@ class ExecutionProfile:
     allowed_dcs: str | Iterable[str] | None = None
     denied_dcs: str | Iterable[str] | None = None
     speculative_execution: SpeculativeExecution | None = None
+    retry_policy: RetryPolicy | None = None

@@ -266,18 +266,11 @@ class SessionRetries:
         return random.choice(others) if others else None
 
     async def _read_hosts(self, timeout: float) -> None:
-        from acsylla_like import _native
+        from acsylla_like import _native, topology  # which need this module
 
-        session = self._session
         options = _native.Options(timeout=timeout, consistency=Consistency.ONE, retry_policy=NO_RETRIES)
-        peers = await session._step("SELECT rpc_address, data_center FROM system.peers", None, options)
-        who = peers.coordinator
-        if who is None:
-            return
-        options = options.with_changes(host=who)
-        local = await session._step("SELECT data_center FROM system.local", None, options)
-        rows = [(str(row.rpc_address), who.port, row.data_center) for row in peers if row.rpc_address is not None]
-        self._hosts = [*rows, *((who.address, who.port, row.data_center) for row in local)]
+        found = await topology.read_topology(self._session, options)
+        self._hosts = [(node.address, node.port, node.data_center) for node in found.nodes]
         self._hosts_read = time.monotonic()
 
 

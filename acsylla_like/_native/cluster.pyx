@@ -93,6 +93,13 @@ cdef class Cluster:
             seconds = set_execution_profile(cluster, name, profile)
             if not isnan(seconds):
                 self.profile_timeouts[name.encode()] = seconds
+            if profile.retry_policy is not None:
+                if not isinstance(profile.retry_policy, _RetryPolicy):
+                    raise TypeError(
+                        f"execution profile {name!r}: retry_policy must be a RetryPolicy, not {type(profile.retry_policy).__name__}")
+                if self.profile_retry_policies is None:
+                    self.profile_retry_policies = {}
+                self.profile_retry_policies[name.encode()] = profile.retry_policy
         if on_host_event is not None:
             if not callable(on_host_event):
                 raise TypeError(f"on_host_event must be a function, not {type(on_host_event).__name__}")
