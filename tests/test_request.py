@@ -460,6 +460,18 @@ async def test_a_cancelled_gather_cancels_its_requests(session, server):
     assert all(request.cancelled() for request in requests)
 
 
+@pytest.mark.parametrize("message", [None, "for good"])
+async def test_a_gather_that_takes_errors_takes_cancelled_requests(session, server, message):
+    cancelled, good = session.execute(SLOW), session.execute("SELECT n")
+    gathering = asyncio.gather(cancelled, good, return_exceptions=True)
+    await arrived(server, SLOW)
+    cancelled.cancel(message)
+    first, second = await asyncio.wait_for(gathering, 5.0)
+    assert type(first) is asyncio.CancelledError
+    assert first.args == (message or "",)
+    assert second.single() == (7,)
+
+
 async def test_a_late_answer_to_a_cancelled_request_is_taken(session, server):
     request = session.execute(SLOW)
     task = asyncio.create_task(_await(request))

@@ -188,6 +188,10 @@ cdef class Request(TicketHolder):
         self.has_recovered = value
 
     @property
+    def _cancel_message(self):  # gather asks for it
+        return self.cancel_message
+
+    @property
     def _loop(self):
         return self.loop
 
