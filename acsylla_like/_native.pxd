@@ -94,6 +94,7 @@ cdef extern from "error_codes.hpp" namespace "acsylla_like" nogil:
     CassError LIB_EXECUTION_PROFILE_INVALID "acsylla_like::error_code::LIB_EXECUTION_PROFILE_INVALID"
     CassError SERVER_UNPREPARED "acsylla_like::error_code::SERVER_UNPREPARED"
     cbool was_refused(CassError code)
+    cbool may_be_applied(CassError code, cbool is_idempotent)
     cbool is_transient(CassError code)
     cbool tells_lost_connections()
     cbool has_lost_connection(CassFuture* future, CassError code)
@@ -699,7 +700,7 @@ cdef class BulkWriter(TicketHolder):
     cdef Options options
     cdef uint64_t timeout_ms            # 0: none
     cdef readonly double timeout        # seconds; infinity: none
-    cdef bint is_idempotent
+    cdef readonly bint is_idempotent
     cdef object convert                 # from what the iterator gives to values; None: it gives values
     cdef Py_ssize_t batch_bytes         # 0: rows are sent one by one
     cdef tuple partition_key

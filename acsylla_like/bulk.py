@@ -431,6 +431,10 @@ class _Pump:
             if timer is not None:
                 timer.cancel()
 
+    def _row_error(self, row: int, values: object, error: Exception) -> RowError:
+        is_open = may_be_written(getattr(error, "code", None), self._writer.is_idempotent)
+        return RowError(row, error, is_open, values, getattr(error, "column", None))
+
     async def _settle_failures(self) -> None:
         """Rows that found no host, though there may be one that has forgotten the statement, get another try."""
         homeless = []
@@ -441,15 +445,15 @@ class _Pump:
                 if has_no_host(error) and tries <= self._retries:
                     homeless.append((row, values, tries, error))
                 else:
-                    self._ledger.add(_row_error(row, values, error))
+                    self._ledger.add(self._row_error(row, values, error))
             if homeless:
                 self._refusal = await self._look_for_hosts(homeless[0][3])
                 while self._refusal is not None and homeless:
                     row, values, _, _ = homeless.pop()
-                    self._ledger.add(_row_error(row, values, self._refusal))
+                    self._ledger.add(self._row_error(row, values, self._refusal))
         except BaseException:
             for row, values, _, error in (*failures, *homeless):
-                self._ledger.keep(_row_error(row, values, error))
+                self._ledger.keep(self._row_error(row, values, error))
             raise
         for failure in homeless:
             self._writer.send_again(*failure)
@@ -483,7 +487,7 @@ class _Pump:
 
     def _tell_of_failures(self, tells: bool) -> None:
         failures = deque(
-            _row_error(row, values, self._refusal if self._refusal is not None and has_no_host(error) else error)
+            self._row_error(row, values, self._refusal if self._refusal is not None and has_no_host(error) else error)
             for row, values, _, error in self._writer.take_failures()
         )
         try:
@@ -512,7 +516,3 @@ async def refusal_of(session: Session, prepared: PreparedStatement, timeout: flo
 def has_no_host(error: BaseException) -> bool:
     """Or none that knows the statement, which the driver does not tell apart (2.16.2, PrepareHostHandler)."""
     return isinstance(error, (errors.NoHostsAvailable, errors.Unprepared))
-
-
-def _row_error(row: int, values: object, error: Exception) -> RowError:
-    return RowError(row, error, may_be_written(getattr(error, "code", None)), values, getattr(error, "column", None))

@@ -303,8 +303,8 @@ void ArrowLoad::fail_all(Slot* failed) {
     std::size_t size = 0;
     driver.cass_future_error_message(failed->future.get(), &text, &size);
     const std::string message(text == nullptr ? "" : text, size);
-    fail({failed->row, -1, failed->code, !was_refused(failed->code), message});
-    for (const std::int64_t row : failed->other_rows) fail({row, -1, failed->code, !was_refused(failed->code), message});
+    fail({failed->row, -1, failed->code, may_be_applied(failed->code, true), message});
+    for (const std::int64_t row : failed->other_rows) fail({row, -1, failed->code, may_be_applied(failed->code, true), message});
     write_->release(failed);
     failed = next;
   }

@@ -33,6 +33,12 @@ constexpr bool was_refused(CassError code) noexcept {
   }
 }
 
+/// Whether a request that failed so may have been applied. An idempotent one is sent to the next node by the driver itself when a
+/// connection breaks (2.16.2, RequestCallback::on_close), so that no node is left at the end of which one may have taken it.
+constexpr bool may_be_applied(CassError code, bool is_idempotent) noexcept {
+  return !was_refused(code) || (is_idempotent && code == error_code::LIB_NO_HOSTS_AVAILABLE);
+}
+
 /// Whether another try may succeed.
 constexpr bool is_transient(CassError code) noexcept {
   constexpr bool PASSES = true, STAYS = false;

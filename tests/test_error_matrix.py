@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import math
 import re
+import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -398,6 +399,24 @@ async def test_a_row_of_many_whose_connection_is_lost(scripted, asking):
     assert type(failed.error) is errors.ConnectionLost
     assert failed.code == ErrorCode.LIB_WRITE_ERROR
     assert failed.may_be_written
+
+
+@pytest.mark.parametrize("idempotent", [True, None])
+async def test_a_row_that_found_no_other_node_after_its_connection_was_lost(scripted, asking, idempotent):
+    """An idempotent one is sent to the next node by the driver, of which there is none: the first may have written it."""
+    scripted.handler = _answering(cql.CLOSE)
+    report = await asking.execute_many(INSERT, [[b"1"]], on_error="collect", retries=0, idempotent=idempotent)
+    (failed,) = report.errors
+    assert type(failed.error) is (errors.NoHostsAvailable if idempotent else errors.ConnectionLost)
+    assert failed.may_be_written
+    scripted.stop_listening()
+    scripted.drop_connections()
+    deadline = time.monotonic() + 5.0
+    while type(failed.error) is not errors.NoHostsAvailable or idempotent:
+        assert time.monotonic() < deadline  # until the driver has seen it
+        (failed,) = (await asking.execute_many(INSERT, [[b"1"]], on_error="collect", retries=0)).errors
+        idempotent = None
+    assert not failed.may_be_written
 
 
 async def test_a_node_that_goes_away_under_load(simulacron):

@@ -327,6 +327,6 @@ cdef class BulkWriter(TicketHolder):
                 tuple(write.latencies().summary()))
 
 
-def may_be_written(code):
+def may_be_written(code, bint is_idempotent):
     """Whether a row that failed with this code (`Error.code`) may have been written all the same."""
-    return code is not None and not was_refused(code)
+    return code is not None and may_be_applied(code, is_idempotent)
