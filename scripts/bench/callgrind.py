@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -120,10 +121,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--client", default="acsylla_like", help="or acsylla, whose one library is binding and driver (default: us)")
     parser.add_argument("--functions", type=int, default=0, metavar="N", help="also list the N dearest functions of the binding")
+    parser.add_argument("--retry-policy", action="store_true", help="with a retry policy, which has nothing to do")
     parser.add_argument("--json", type=Path, help="also write the counts to this file")
     arguments = parser.parse_args()
     if shutil.which("valgrind") is None:
         raise SystemExit("callgrind.py needs valgrind: apt-get install valgrind")
+    if arguments.retry_policy:
+        os.environ["BENCH_RETRY_POLICY"] = "1"
     with programs.NullServer(table_rows=ROWS) as server, tempfile.TemporaryDirectory() as folder:
         place = {"host": server.address, "port": server.port, "keyspace": KEYSPACE}
         program = Program(arguments.client, {**place, "first_query": FIRST_QUERY, **STATEMENTS}, Path(folder))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Iterator
 from typing import Any
 
@@ -13,7 +14,8 @@ class Client:
 
     async def connect(self, host: str, port: int, keyspace: str) -> None:
         acsylla_like.set_driver_log_level("critical")  # as acsylla's client: a server warns of every batch of 100
-        self.session = await acsylla_like.connect(host, port=port, keyspace=keyspace)
+        policy = acsylla_like.RetryPolicy() if os.environ.get("BENCH_RETRY_POLICY") else None
+        self.session = await acsylla_like.connect(host, port=port, keyspace=keyspace, retry_policy=policy)
 
     async def first_query(self, text: str) -> None:
         self.read(await self.session.execute(text))
