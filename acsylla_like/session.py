@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import math
 import os
 import sys
@@ -784,16 +785,17 @@ async def _ended(requests: list[Request[Result]]) -> None:
 
 
 async def _within(timeout: float, task: asyncio.Task[_native.T], text: str) -> _native.T:
-    """The outcome of a task that others wait for too."""
+    """The outcome of a task that others wait for too; an error is a copy, which each of them may add to."""
     try:
         return await asyncio.wait_for(asyncio.shield(task), None if math.isinf(timeout) else timeout)
-    except (asyncio.TimeoutError, TimeoutError) as error:
-        if isinstance(error, errors.Error):
-            raise
-        late = errors.RequestTimeout(f"not prepared within {timeout:g} s")
-        late.query = text
-        late.retryable = True
-        raise late from None
+    except errors.Error as shared:
+        error = copy.copy(shared).with_traceback(shared.__traceback__)
+        error.__cause__ = shared.__cause__
+    except (asyncio.TimeoutError, TimeoutError):
+        error = errors.RequestTimeout(f"not prepared within {timeout:g} s")
+        error.query = text
+        error.retryable = True
+    raise error
 
 
 class Connecting:

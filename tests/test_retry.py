@@ -632,6 +632,31 @@ async def test_a_failure_to_prepare_is_retried_with_the_rest(scripted, asking):
     assert prepares == 3
 
 
+@pytest.mark.parametrize("failing", [1, 2])
+async def test_all_that_wait_for_one_preparation_try_again(scripted, asking, failing):
+    prepares = 0
+
+    def handle(request: cql.Request) -> cql.Answer | None:
+        nonlocal prepares
+        prepares += request.opcode == cql.PREPARE
+        return OVERLOADED.delayed(0.1) if request.opcode == cql.PREPARE and prepares <= failing else None
+
+    scripted.handler = handle
+    await asyncio.gather(*[asking.execute(INSERT, [b"%d" % n], retry_policy=RetryPolicy()) for n in range(20)])
+    assert prepares >= 1 + failing
+
+
+async def test_who_waits_for_a_preparation_gets_an_error_of_its_own(scripted, asking):
+    scripted.handler = lambda request: UNAVAILABLE.delayed(0.05) if request.opcode == cql.PREPARE else None
+    policies = [None, QUICK, None, RetryPolicy(retries=0)]
+    requests = [asking.execute(INSERT, [b"1"], retry_policy=policy) for policy in policies]
+    caught = await asyncio.gather(*requests, return_exceptions=True)
+    assert {type(error) for error in caught} == {errors.Unavailable}
+    assert len({id(error) for error in caught}) == 4
+    assert [len(error.attempts) for error in caught] == [0, 3, 0, 0]
+    assert all(error.__context__ is None and error.query == INSERT for error in caught)
+
+
 async def test_a_statement_that_was_forgotten_meanwhile(scripted, asking):
     insert = await asking.create_prepared(INSERT)
     executed = 0
