@@ -384,8 +384,17 @@ _OF_CODE: dict[int, type[CassException]] = {
 
 def translated(error: _core.Error) -> CassException:
     """acsylla's exception for one of the package's."""
-    found = CassException if error.code is None else _OF_CODE.get(error.code, CassException)
-    made = found(str(error))
+    found = _OF_CODE.get(-1 if error.code is None else error.code)
+    made = (found or _of_source(error))(str(error))
     made.__dict__.update(vars(error))
     made.__cause__ = error
     return made
+
+
+def _of_source(error: _core.Error) -> type[CassException]:
+    """Of an error that no code tells."""
+    if isinstance(error, _core.TlsError):
+        return CassErrorSourceSsl
+    if isinstance(error, _core.ServerError):
+        return CassErrorSourceServer
+    return CassErrorSourceLib if isinstance(error, _core.ClientError) else CassException
