@@ -7,6 +7,7 @@ gets every line; in acsylla only that of the newest cluster does.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import logging
 import weakref
@@ -101,18 +102,16 @@ def _take_line(severity: int, text: str, file: str, line: int, function: str, ti
 
 
 def _call(callback: LoggingCallback, message: LogMessage, loop: asyncio.AbstractEventLoop | None) -> None:
-    """Calls it on its loop: at once where that runs here."""
+    """Calls it on its loop, at once where that runs here; never again when that is closed."""
     try:
         running = asyncio.get_running_loop()
     except RuntimeError:
         running = None
-    if loop is None or loop is running or loop.is_closed():
+    if loop is None or loop is running:
         _call_here(callback, message, running)
         return
-    try:
+    with contextlib.suppress(RuntimeError):
         loop.call_soon_threadsafe(_call_here, callback, message, loop)
-    except RuntimeError:  # closed since
-        _call_here(callback, message, None)
 
 
 def _call_here(callback: LoggingCallback, message: LogMessage, loop: asyncio.AbstractEventLoop | None) -> None:
