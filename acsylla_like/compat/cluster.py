@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from acsylla_like import _native, policies, shard_watch
 from acsylla_like import errors as _core
+from acsylla_like.authentication import DsePlainTextAuthenticator
 from acsylla_like.cluster import create_cluster as create_core_cluster
 from acsylla_like.compat.enums import Consistency, HostListenerEvent, SSLVerifyFlags, serial_or_none
 from acsylla_like.compat.errors import CassErrorLibNoHostsAvailable, CassErrorLibNotImplemented, translated
 from acsylla_like.compat.logger import Logger, LoggingCallback
 from acsylla_like.compat.records import LatencyAwareRoutingSettings, SpeculativeExecutionPolicy
+from acsylla_like.compat.retry import retry_policy as retry_policy_of
 from acsylla_like.compat.session import Session
-from acsylla_like.compat.statement import check_retry_policy
+from acsylla_like.security import Tls, Verify
 
 if TYPE_CHECKING:
     from acsylla_like.cluster import Cluster as CoreCluster
@@ -29,6 +31,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Cluster", "HostListenerCallback"]
 
+_VERIFY: dict[SSLVerifyFlags, Verify] = {
+    SSLVerifyFlags.NONE: "none",
+    SSLVerifyFlags.PEER_CERT: "certificate",
+    SSLVerifyFlags.PEER_IDENTITY: "address",
+    SSLVerifyFlags.PEER_IDENTITY_DNS: "name",
+}
 _ANY_PORT = (49152, 65535)
 
 HostListenerCallback: TypeAlias = Callable[[HostListenerEvent, str], Awaitable[object] | object]
@@ -40,7 +48,7 @@ class Cluster:
     def __init__(self) -> None:
         self._contact_points: list[str] = []
         # The package's options, but for those that several of acsylla's make together.
-        self._options: dict[str, Any] = {}
+        self._options: dict[str, Any] = {"retry_policy": retry_policy_of("default")}
         self._core: CoreCluster | None = None
         self._constant_reconnect: int | None = None
         self._exponential_reconnect: tuple[int, int] | None = None
@@ -75,7 +83,10 @@ class Cluster:
                 options["latency_aware"] = _latency_aware(self._latency_aware_settings)
             if self._listener is not None:
                 options["on_host_event"] = self._on_host_event
-            self._core = create_core_cluster(self._contact_points, execution_profiles=self._profiles, **options)
+            try:
+                self._core = create_core_cluster(self._contact_points, execution_profiles=self._profiles, **options)
+            except _core.Error as error:  # a certificate or a key that is none
+                raise translated(error) from error
         return self._core
 
     def _check(self) -> None:
@@ -150,9 +161,19 @@ class Cluster:
         trusted_cert: str | None = None,
         verify_flags: int | SSLVerifyFlags | None = None,
     ) -> None:
-        """Encrypts the connections; certificates and keys are PEM text."""
-        if enabled:
-            raise CassErrorLibNotImplemented("Not implemented: TLS")
+        """Encrypts the connections; certificates and keys are PEM text. Without `trusted_cert`, the authorities are trusted that
+        the system trusts."""
+        if not enabled:
+            return
+        flags = SSLVerifyFlags.PEER_CERT if verify_flags is None else SSLVerifyFlags(verify_flags)
+        tls = Tls(
+            trust=trusted_cert,
+            verify=_VERIFY[flags],
+            certificate=cert,
+            key=private_key,
+            key_password=private_key_password or None,
+        )
+        self._set("ssl", tls)
 
     def set_dse_gssapi_authenticator(self, service: str, principal: str) -> None:
         """Not possible: the driver is built without Kerberos."""
@@ -164,11 +185,11 @@ class Cluster:
 
     def set_dse_plaintext_authenticator(self, username: str, password: str) -> None:
         """A password for DataStax Enterprise."""
-        raise CassErrorLibNotImplemented("Not implemented: authenticators of DataStax Enterprise")
+        self._set("authenticator", DsePlainTextAuthenticator(username, password))
 
     def set_dse_plaintext_authenticator_proxy(self, username: str, password: str, authorization_id: str) -> None:
         """A password for DataStax Enterprise, on behalf of another role."""
-        raise CassErrorLibNotImplemented("Not implemented: authenticators of DataStax Enterprise")
+        self._set("authenticator", DsePlainTextAuthenticator(username, password, authorization_id=authorization_id))
 
     def set_cloud_secure_connection_bundle(self, path: str | None) -> None:
         """Not possible yet."""
@@ -370,8 +391,9 @@ class Cluster:
             self._set(option, [*self._options.get(option, []), *more])
 
     def set_retry_policy(self, policy: str | None, logging: bool = False) -> None:
-        """ "default" or "fallthrough"."""
-        check_retry_policy(policy)
+        """By name, default or fallthrough; with `logging`, what it decides is logged."""
+        if policy is not None:
+            self._set("retry_policy", retry_policy_of(policy, logging))
 
     def set_speculative_execution_policy(self, constant_delay_ms: int, max_speculative_executions: int) -> None:
         """Sends idempotent requests that are late to other nodes, too."""
@@ -388,7 +410,7 @@ class Cluster:
 
     def set_hostname_resolution(self, enabled: bool | None) -> None:
         """Whether the names of nodes are looked up by their addresses."""
-        self._set("hostname_resolution", enabled)
+        self._set("hostname_resolution", enabled or None)  # verifying names of nodes turns it on by itself
 
     def set_randomized_contact_points(self, enabled: bool | None) -> None:
         """Whether contact points are tried in no certain order."""
@@ -459,7 +481,7 @@ class Cluster:
     ) -> None:
         """Settings for the statements that name it, in the sessions that are opened from now on; `request_timeout` is in
         milliseconds."""
-        check_retry_policy(retry_policy)
+        policy = None if retry_policy is None else retry_policy_of(retry_policy, retry_policy_logging)
         balancing: policies.RoundRobin | policies.DcAware | None = policies.RoundRobin() if load_balance_round_robin else None
         if load_balance_dc_aware is not None:
             balancing = policies.DcAware(load_balance_dc_aware)
@@ -483,6 +505,7 @@ class Cluster:
             consistency=None if consistency is None else consistency.value,
             serial_consistency=serial_or_none(serial_consistency),
             load_balancing=balancing,
+            retry_policy=policy,
             speculative_execution=None
             if speculative is None
             else policies.SpeculativeExecution(speculative.constant_delay_ms / 1000, speculative.max_speculative_executions),

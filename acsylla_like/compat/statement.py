@@ -20,6 +20,7 @@ from acsylla_like.compat.errors import (
     translated,
 )
 from acsylla_like.compat.result import Result, Row, row_maker
+from acsylla_like.compat.retry import retry_policy as policy_of
 from acsylla_like.compat.values import bindable, binder
 from acsylla_like.types import UNSET
 
@@ -29,18 +30,11 @@ if TYPE_CHECKING:
 __all__ = ["Batch", "PreparedStatement", "Statement", "seconds_of"]
 
 _NO_OPTIONS = (None,) * 6
-_RETRY_POLICIES = ("default", "fallthrough")
 
 
 def seconds_of(timeout: float | None) -> float | None:
     """acsylla's 0 is no timeout."""
     return None if timeout is None else timeout or math.inf
-
-
-def check_retry_policy(policy: str | None) -> None:
-    """Raises ValueError for what is none."""
-    if policy is not None and policy not in _RETRY_POLICIES:
-        raise ValueError(f"Retry policy must be 'default' or 'fallthrough', not {policy!r}")
 
 
 class _Settings:
@@ -73,7 +67,8 @@ class _Settings:
 
     def set_retry_policy(self, retry_policy: str | None, retry_policy_logging: bool = False) -> None:
         """ "default" or "fallthrough"."""
-        check_retry_policy(retry_policy)
+        if retry_policy is not None:
+            self._set("retry_policy", policy_of(retry_policy, retry_policy_logging))
 
     def _trace(self, enabled: bool | None) -> None:
         if enabled is not None:
