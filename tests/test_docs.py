@@ -45,7 +45,9 @@ def blocks_of(page: Path, host: str, port: int) -> list[tuple[int, str, str]]:
     return found
 
 
-@pytest.mark.parametrize(("name", "least"), [("errors.md", 7), ("migrate_from_cassandra_driver.md", 16), ("migrate_from_acsylla.md", 10)])
+@pytest.mark.parametrize(
+    ("name", "least"), [("errors.md", 7), ("migrate_from_cassandra_driver.md", 16), ("migrate_from_acsylla.md", 10), ("policies.md", 5)]
+)
 def test_the_blocks_of_a_page_run_one_after_another(cassandra, name: str, least: int) -> None:
     blocks = blocks_of(DOCS / name, cassandra.contact_points[0], cassandra.port)
     if any(client for _, client, _ in blocks) and importlib.util.find_spec("cassandra") is None:

@@ -27,6 +27,9 @@ __all__ = ["Session", "make_statement"]
 
 T = TypeVar("T")
 
+# Seconds for each query of get_metadata.
+_METADATA_TIMEOUT = 12.0
+
 
 @contextlib.contextmanager
 def _translating() -> Iterator[None]:
@@ -196,7 +199,8 @@ class Session:
     def get_metadata(self) -> Metadata:
         """The schema. Its first method to be called asks the server, and the calling thread waits for that."""
         session = self._open()
-        return Metadata(lambda: _in_a_thread(session.metadata()), session._schema_version)
+        timeout = min(session.cluster.request_timeout, _METADATA_TIMEOUT)  # the loop stands still meanwhile
+        return Metadata(lambda: _in_a_thread(session.metadata(timeout=timeout)), session._schema_version)
 
     def metrics(self) -> SessionMetrics:
         """What the driver counts; latencies in microseconds."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 
 import pytest
 
 import acsylla_like.compat as acsylla
 from acsylla_like.compat import errors
+from acsylla_like.compat import session as compat_session
 from acsylla_like.compat.metadata import _laid_out
 
 SCHEMA = """
@@ -123,6 +125,26 @@ async def test_a_snapshot_stays_as_it_was(session, keyspace):
     assert metadata.get_tables(keyspace) == before
     assert "of_later" in session.get_metadata().get_tables(keyspace)
     await session.execute(acsylla.create_statement("DROP TABLE of_later"))
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="no /proc")
+async def test_asking_often_holds_no_descriptors(session):
+    counts = []
+    for _ in range(6):
+        session.get_metadata().get_keyspaces()
+        counts.append(len(os.listdir("/proc/self/fd")))
+    assert counts[-1] <= counts[1]
+
+
+async def test_a_server_that_is_silent_does_not_stop_the_loop_for_ever(simulacron, monkeypatch):
+    monkeypatch.setattr(compat_session, "_METADATA_TIMEOUT", 0.2)
+    with simulacron.create_cluster() as servers:
+        servers.prime_error("SELECT * FROM system_schema.column_masks", "no_result")  # which the driver does not ask for
+        cluster = acsylla.create_cluster(servers.contact_points, port=servers.port, request_timeout=0)
+        session = await cluster.create_session()
+        with pytest.raises(errors.CassErrorLibRequestTimedOut):
+            session.get_metadata().get_keyspaces()
+        await session.close()
 
 
 async def test_a_session_that_is_closed(session):
