@@ -45,6 +45,14 @@ class LoopThread:
 
     async def _end_all(self) -> None:
         await self._end()
+        for _ in range(10):  # handshakes of TLS that still go on, and what begins meanwhile
+            tasks = asyncio.all_tasks() - {asyncio.current_task()}
+            if not tasks:
+                break
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await _some_turns()
         await _some_turns()  # transports close in one of the next
 
     def start(self) -> Self:
