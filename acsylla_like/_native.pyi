@@ -5,6 +5,7 @@ from asyncio import AbstractEventLoop, Future
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextvars import Context
+from os import PathLike
 from types import TracebackType
 from typing import Any, Final, Generic, Literal, NoReturn, Protocol, TypeAlias, TypeVar, final, overload
 
@@ -419,7 +420,7 @@ class AuthenticatorBridge:
 class Cluster:
     def __init__(
         self,
-        contact_points: str | Iterable[str],
+        contact_points: str | Iterable[str] | None,
         *,
         port: int = 9042,
         keyspace: str | None = None,
@@ -472,6 +473,7 @@ class Cluster:
         no_compact: bool | None = None,
         client_id: uuid.UUID | None = None,
         monitor_reporting_interval: float | None = None,
+        secure_connection_bundle: str | PathLike[str] | None = None,
         retry_policy: RetryPolicy | None = None,
         authenticator: Authenticator | DsePlainTextAuthenticator | None = None,
         auth_timeout: float = 2.0,

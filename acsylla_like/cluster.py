@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, TypedDict
@@ -54,6 +55,8 @@ class ClusterOptions(TypedDict, total=False):
     `tracing_consistency` (ONE): for a trace to be there. `use_schema=False`: the driver reads no schema, so that it knows no
     replicas, and prepared `SELECT *` are prepared anew once in a second. `hostname_resolution`: names for the addresses of nodes,
     by reverse look-up. `client_id`: by which the server's table of clients knows the sessions; else each has its own.
+    `secure_connection_bundle`: the path of a zip file with certificates and the place of a service that knows the nodes, as DataStax Astra
+    gives them; then `contact_points` is None.
 
     `retry_policy`: what becomes of requests that fail; without one, whoever sent them gets the error.
     `password`: text, or a function, plain or async, that is called again for later connections. `authenticator`: in place of both;
@@ -112,6 +115,7 @@ class ClusterOptions(TypedDict, total=False):
     no_compact: bool | None
     client_id: uuid.UUID | None
     monitor_reporting_interval: float | None
+    secure_connection_bundle: str | os.PathLike[str] | None
     retry_policy: RetryPolicy | None
     authenticator: Authenticator | DsePlainTextAuthenticator | None
     auth_timeout: float
@@ -134,7 +138,7 @@ _REQUEST_DEFAULTS = ("timeout", "idempotent", "tracing", "execution_profile", "c
 class Cluster(_native.Cluster):
     """A cluster to open sessions to; made by `create_cluster`."""
 
-    def __init__(self, contact_points: str | Iterable[str], **options: Unpack[ClusterOptions]) -> None:
+    def __init__(self, contact_points: str | Iterable[str] | None, **options: Unpack[ClusterOptions]) -> None:
         for name in ("allowed_hosts", "denied_hosts", "allowed_dcs", "denied_dcs"):
             names = options.get(name)
             if isinstance(names, Iterator):  # which could be read once, and _twin reads it again
@@ -156,7 +160,7 @@ class Cluster(_native.Cluster):
         if self.login is not None:
             for name in ("username", "password", "authenticator"):
                 options.pop(name, None)  # type: ignore[misc]
-        twin = Cluster(self.contact_points, **options)
+        twin = Cluster(self.contact_points or None, **options)
         twin._secure_like(self)
         return twin
 
@@ -185,7 +189,7 @@ class Cluster(_native.Cluster):
         """Says where the attempt went and what is likely behind it, in the text of the error."""
         text = f"{error.args[0]}"
         if isinstance(error, (errors.ClientError, errors.TlsError, errors.AuthenticationError)):
-            text += f": {', '.join(self.contact_points)}, port {self.port}"
+            text += f": {', '.join(self.contact_points)}, port {self.port}" if self.contact_points else ""
         cause = likely_cause(error, self.tls)
         error.args = (f"{text}; {cause}" if cause else text,)
         if isinstance(error, errors.AuthenticationError) and self.login is not None and error.__cause__ is None:
@@ -211,7 +215,7 @@ def _port_ranges(shard_aware_port: bool | tuple[int, int]) -> list[tuple[int, in
     return [shard_aware_port]
 
 
-def create_cluster(contact_points: str | Iterable[str], **options: Unpack[ClusterOptions]) -> Cluster:
+def create_cluster(contact_points: str | Iterable[str] | None, **options: Unpack[ClusterOptions]) -> Cluster:
     """A cluster, by some of its nodes: a list of addresses, or text like "10.0.0.1,10.0.0.2". Needs no running loop.
 
     Raises TypeError or ValueError for an option that does not fit, DriverLoadError when no driver library can be used.
@@ -219,7 +223,7 @@ def create_cluster(contact_points: str | Iterable[str], **options: Unpack[Cluste
     return Cluster(contact_points, **options)
 
 
-def connect(contact_points: str | Iterable[str], **options: Unpack[ConnectOptions]) -> Connecting:
+def connect(contact_points: str | Iterable[str] | None, **options: Unpack[ConnectOptions]) -> Connecting:
     """A cluster and a session to it in one: `session = await connect(…)`, or `async with connect(…) as session`.
 
     The options are those of `create_cluster` and of `Cluster.create_session`; raises what these raise.

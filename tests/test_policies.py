@@ -71,6 +71,7 @@ async def coordinators(session: acsylla_like.Session, **options: object) -> set[
         ({"execution_profiles": {"a": ExecutionProfile(consistency="MOST")}}, ValueError, "consistency 'MOST' is none of"),
         ({"execution_profiles": {"a": ExecutionProfile(allowed_hosts="x")}}, ValueError, "'a': allowed_hosts would do nothing without"),
         ({"execution_profiles": {"a": ExecutionProfile(load_balancing=RackAware("d", "r"))}}, ValueError, "the driver knows no racks in"),
+        ({"execution_profiles": {"a": ExecutionProfile(retry_policy=5)}}, TypeError, "'a': retry_policy must be a RetryPolicy, not int"),
         ({"on_host_event": 5}, TypeError, "on_host_event must be a function, not int"),
         ({"protocol_version": 5}, ValueError, "protocol_version must be 3 or 4, not 5"),
         ({"resolve_timeout": 0}, ValueError, "resolve_timeout must be positive"),

@@ -18,14 +18,19 @@ cdef class Cluster:
                  max_schema_wait_time=None, tracing_max_wait_time=None, tracing_retry_wait_time=None,
                  tracing_consistency=None, use_schema=None, hostname_resolution=None, randomized_contact_points=None,
                  max_reusable_write_objects=None, prepare_on_all_hosts=None,
-                 no_compact=None, client_id=None, monitor_reporting_interval=None,
+                 no_compact=None, client_id=None, monitor_reporting_interval=None, secure_connection_bundle=None,
                  # retries
                  retry_policy=None,
                  # who the client is
                  authenticator=None, auth_timeout=2.0):
         _ensure_loaded()
         ensure_logging()
-        self.contact_points = _contact_points(contact_points)
+        if secure_connection_bundle is None:
+            self.contact_points = _contact_points(contact_points)
+        elif contact_points is None and ssl is None:
+            self.contact_points = ()
+        else:
+            raise ValueError("secure_connection_bundle has the contact points and certificates: give None and no ssl beside it")
         self.port = positive_int(port, "port")
         if self.port > 65535:
             raise ValueError(f"port must be at most 65535, not {port}")
@@ -44,8 +49,11 @@ cdef class Cluster:
         cdef CassCluster* cluster = driver.cass_cluster_new()
         handle.reset(cluster)
         cdef bytes text = ",".join(self.contact_points).encode()
-        check(driver.cass_cluster_set_contact_points_n(cluster, <const char*>text, len(text)), "contact_points")
-        check(driver.cass_cluster_set_port(cluster, self.port), f"port {port}")
+        if secure_connection_bundle is None:
+            check(driver.cass_cluster_set_contact_points_n(cluster, <const char*>text, len(text)), "contact_points")
+            check(driver.cass_cluster_set_port(cluster, self.port), f"port {port}")
+        else:
+            _set_bundle(cluster, secure_connection_bundle)
         # Version 5 of this driver is a draft that no server speaks any more; 4 is the newest both sides agree on.
         if type(protocol_version) is not int or not 3 <= protocol_version <= 4:
             raise ValueError(f"protocol_version must be 3 or 4, not {protocol_version!r}")
@@ -226,7 +234,7 @@ cdef class Cluster:
             self.login = other.login
 
     def __repr__(self):
-        return f"<Cluster {', '.join(self.contact_points or ())} port {self.port}>"
+        return f"<Cluster {', '.join(self.contact_points or ('of a bundle',))} port {self.port}>"
 
 
 cdef tuple _contact_points(object contact_points):
@@ -257,6 +265,16 @@ cdef CassUuid _driver_uuid(object value):
     result.time_and_version = (<uint64_t>fields[2] << 48) | (<uint64_t>fields[1] << 32) | <uint64_t>fields[0]
     result.clock_seq_and_node = <uint64_t>(value.int & 0xFFFFFFFFFFFFFFFF)
     return result
+
+
+cdef int _set_bundle(CassCluster* cluster, object path) except -1:
+    require(<void*>driver.cass_cluster_set_cloud_secure_connection_bundle_n, "cass_cluster_set_cloud_secure_connection_bundle_n")
+    cdef bytes name = _os.fsencode(path)
+    with open(path, "rb"):
+        pass  # the driver would not say why it cannot be read
+    check(driver.cass_cluster_set_cloud_secure_connection_bundle_n(cluster, <const char*>name, len(name)),
+          f"secure_connection_bundle {_os.fspath(path)!r} (what is wrong with it is in the driver's log)")
+    return 0
 
 
 cdef int _set_local_dc(CassCluster* cluster, object local_dc) except -1:

@@ -206,6 +206,7 @@ cdef extern from "driver.hpp" namespace "acsylla_like" nogil:
         CassError (*cass_cluster_set_max_reusable_write_objects)(CassCluster* cluster, unsigned objects) noexcept
         CassError (*cass_cluster_set_prepare_on_all_hosts)(CassCluster* cluster, CassBool enabled) noexcept
         CassError (*cass_cluster_set_no_compact)(CassCluster* cluster, CassBool enabled) noexcept
+        CassError (*cass_cluster_set_cloud_secure_connection_bundle_n)(CassCluster* cluster, const char* path, size_t length) noexcept
         void (*cass_cluster_set_client_id)(CassCluster* cluster, CassUuid client_id) noexcept
         void (*cass_cluster_set_monitor_reporting_interval)(CassCluster* cluster, unsigned seconds) noexcept
         CassError (*cass_cluster_set_host_listener_callback)(CassCluster* cluster, CassHostListenerCallback callback, void* data) noexcept

@@ -69,7 +69,7 @@ class Cluster:
 
     def _made(self) -> CoreCluster:
         """The package's cluster, with the options as they are now."""
-        if not self._contact_points:
+        if not self._contact_points and "secure_connection_bundle" not in self._options:
             raise CassErrorLibNoHostsAvailable("No hosts available: no contact points were given")
         if self._core is None:
             options = dict(self._options)
@@ -84,14 +84,14 @@ class Cluster:
             if self._listener is not None:
                 options["on_host_event"] = self._on_host_event
             try:
-                self._core = create_core_cluster(self._contact_points, execution_profiles=self._profiles, **options)
+                self._core = create_core_cluster(self._contact_points or None, execution_profiles=self._profiles, **options)
             except _core.Error as error:  # a certificate or a key that is none
                 raise translated(error) from error
         return self._core
 
     def _check(self) -> None:
         """Raises what an option that does not fit gives."""
-        if self._contact_points:
+        if self._contact_points or "secure_connection_bundle" in self._options:
             self._made()
 
     async def create_session(self, keyspace: str | None = None) -> Session:
@@ -192,9 +192,8 @@ class Cluster:
         self._set("authenticator", DsePlainTextAuthenticator(username, password, authorization_id=authorization_id))
 
     def set_cloud_secure_connection_bundle(self, path: str | None) -> None:
-        """Not possible yet."""
-        if path is not None:
-            raise CassErrorLibNotImplemented("Not implemented: secure connection bundles")
+        """The path of a zip file with certificates and the place of a service that knows the nodes, instead of contact points."""
+        self._set("secure_connection_bundle", path)
 
     # ---- times
 
