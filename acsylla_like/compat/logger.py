@@ -10,6 +10,8 @@ import asyncio
 import contextlib
 import inspect
 import logging
+import os
+import threading
 import weakref
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
@@ -23,16 +25,16 @@ LoggingCallback: TypeAlias = Callable[[LogMessage], Awaitable[object] | object]
 
 _python_logger = logging.getLogger("acsylla")
 
-# acsylla's word -> (the driver's number, the word that the package has for it, Python's level)
+# acsylla's word -> the driver's number, and Python's level
 _LEVELS = {
-    "disabled": (0, "disabled", None),
-    "critical": (1, "critical", logging.CRITICAL),
-    "error": (2, "error", logging.ERROR),
-    "warn": (3, "warning", logging.WARNING),
-    "warning": (3, "warning", logging.WARNING),
-    "info": (4, "info", logging.INFO),
-    "debug": (5, "debug", logging.DEBUG),
-    "trace": (6, "trace", logging.DEBUG),
+    "disabled": (0, None),
+    "critical": (1, logging.CRITICAL),
+    "error": (2, logging.ERROR),
+    "warn": (3, logging.WARNING),
+    "warning": (3, logging.WARNING),
+    "info": (4, logging.INFO),
+    "debug": (5, logging.DEBUG),
+    "trace": (6, logging.DEBUG),
 }
 # By the driver's number: the word of its line, and Python's level.
 _SEVERITIES = (
@@ -46,6 +48,7 @@ _SEVERITIES = (
 )
 
 _loggers: weakref.WeakSet[Logger] = weakref.WeakSet()
+_lock = threading.RLock()  # guards it, and who listens to the driver's log
 _tasks: set[asyncio.Task[None]] = set()  # a loop keeps only a weak reference to its tasks
 
 
@@ -56,8 +59,9 @@ class Logger:
         self.logging_callback = logging_callback
         self.loop: asyncio.AbstractEventLoop | None = None
         self.severity = 0
-        _loggers.add(self)
-        _native.set_log_listener(_take_line)
+        with _lock:
+            _loggers.add(self)
+            _native.set_log_listener(_take_line)
         self.set_log_level(log_level)
 
     def set_log_level(self, level: str | None) -> None:
@@ -66,11 +70,11 @@ class Logger:
             return
         if level.lower() not in _LEVELS:
             raise ValueError(f'Unknown log_level "{level}". Log level must be one of ({", ".join(_LEVELS)})')
-        self.severity, word, python_level = _LEVELS[level.lower()]
+        self.severity, python_level = _LEVELS[level.lower()]
         if python_level is not None:
             _python_logger.setLevel(python_level)
-        wanted = max((logger.severity for logger in _loggers), default=0)
-        _native.widen_driver_log(word if self.severity == wanted else _SEVERITIES[wanted][0].lower().replace("warn", "warning"))
+        with _lock:
+            _listen_at(max(logger.severity for logger in _loggers))
 
     def set_logging_callback(self, callback: LoggingCallback | None) -> None:
         """A function or coroutine function that gets the lines instead of the logger `acsylla`."""
@@ -81,11 +85,30 @@ class Logger:
         return _python_logger
 
 
+def _after_fork_in_child() -> None:
+    """The parent's lock may have been held."""
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def _listen_at(severity: int) -> None:
+    """Has the driver make lines of that severity at least. Under the lock."""
+    word = _SEVERITIES[severity][0].lower()
+    _native.widen_driver_log("warning" if word == "warn" else word)
+
+
 def _take_line(severity: int, text: str, file: str, line: int, function: str, time_ms: int) -> bool:
     """A line of the driver's log; False where nobody is left here to take it."""
-    loggers = list(_loggers)
-    if not loggers:
-        return False
+    with _lock:
+        loggers = list(_loggers)
+        if not loggers:
+            _native.set_log_listener(None)
+            _listen_at(0)
+            return False
     severity = min(severity, len(_SEVERITIES) - 1)
     word, python_level = _SEVERITIES[severity]
     is_logged = False
