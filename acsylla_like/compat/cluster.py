@@ -101,12 +101,15 @@ class Cluster:
         try:
             session = await core.create_session(keyspace=keyspace)
         except _core.Error as error:
+            await _callbacks_called()
             raise translated(error) from error
-        finally:
-            # Callbacks have been called when this returns, as acsylla's users expect.
-            _native.deliver_log_lines()
-            await asyncio.sleep(0)
-        await shard_watch.hosts_told(session)
+        try:
+            await _callbacks_called()
+            await shard_watch.hosts_told(session)
+        except BaseException:  # cancelled at the last moment
+            session._release()
+            shard_watch.closed(session)
+            raise
         return Session(self, session)
 
     def get_logger(self) -> Logger:
@@ -511,6 +514,12 @@ class Cluster:
             **with_balancing,
         )
         self._core = None
+
+
+async def _callbacks_called() -> None:
+    """Returns when those for log lines have been called, as acsylla's users expect."""
+    _native.deliver_log_lines()
+    await asyncio.sleep(0)
 
 
 def _seconds(milliseconds: float | None, *, infinite: bool = False) -> float | None:

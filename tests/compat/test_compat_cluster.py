@@ -170,6 +170,25 @@ async def test_cancelling_a_connect_blocks_nothing(scripted):
     assert time.monotonic() - started < 5
 
 
+async def test_a_connect_that_is_cancelled_at_the_last_moment_leaves_no_session(cluster, monkeypatch):
+    reached = asyncio.Event()
+
+    async def wait(session):
+        reached.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("acsylla_like.shard_watch.hosts_told", wait)
+    task = asyncio.create_task(cluster.create_session())
+    await reached.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        del task
+        gc.collect()
+
+
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="no /proc")
 def test_clusters_hold_no_descriptors():
     """In acsylla four leak with each."""
