@@ -57,7 +57,10 @@ class Logger:
 
     def __init__(self, log_level: str = "warn", logging_callback: LoggingCallback | None = None) -> None:
         self.logging_callback = logging_callback
-        self.loop: asyncio.AbstractEventLoop | None = None
+        try:  # before the first line comes, from another loop perhaps
+            self.loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+        except RuntimeError:
+            self.loop = None
         self.severity = 0
         with _lock:
             _loggers.add(self)
