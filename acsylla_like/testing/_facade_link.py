@@ -51,6 +51,7 @@ _TABLES: dict[str, Columns] = {
 }
 
 _SELECT = re.compile(r"\s*SELECT\s+(?P<columns>.+?)\s+FROM\s+(?P<table>system\w*\.\w+)\s*(?P<rest>.*?)[\s;]*$", re.I | re.S)
+_USING_TIMEOUT = re.compile(r"\s+USING\s+TIMEOUT\s+\w+", re.I)  # which Cassandra does not know
 _CONDITION = re.compile(r"(\w+)\s*=\s*('[^']*'|\?|:\w+|-?[\w-]+)", re.I)
 _LIMIT = re.compile(r"\bLIMIT\s+(\d+)", re.I)
 
@@ -217,6 +218,13 @@ class ClientLink(_Frames):
     def _request(self, flags: int, stream: int, opcode: int, frame: bytes) -> None:
         texts = self.facade.texts
         request = cql.read_request(0, stream, flags, opcode, frame[9:], texts)
+        if opcode in (cql.QUERY, cql.PREPARE) and self.node.nr_shards is not None and not flags & _PAYLOAD:
+            plain = _USING_TIMEOUT.sub("", request.query)
+            if plain != request.query:
+                rest = frame[9 + 4 + len(request.query.encode()) :]
+                body = cql.integer(len(plain.encode())) + plain.encode() + rest
+                frame = frame[:5] + cql.integer(len(body)) + body
+                request.query = plain
         if opcode != cql.BATCH:
             found = _SELECT.match(request.query)
             table = found["table"].lower() if found else ""

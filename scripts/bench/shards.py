@@ -198,18 +198,22 @@ def draw(shares: dict[str, dict[str, list[float]]], path: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
+    names = list(dict.fromkeys(name for by_client in shares.values() for name in by_client))
     picture, axes = plt.subplots(1, len(shares), figsize=(5 * len(shares), 2.6), sharey=True, squeeze=False)
     for place, (situation, by_client) in zip(axes.flat, shares.items(), strict=True):
-        names = list(by_client)
-        medians = [statistics.median(by_client[name]) * 100 for name in names]
-        reach = [[m - min(by_client[n]) * 100 for n, m in zip(names, medians, strict=True)],
-                 [max(by_client[n]) * 100 - m for n, m in zip(names, medians, strict=True)]]  # fmt: skip
+        percents = [[share * 100 for share in by_client.get(name, [0.0])] for name in names]
+        medians = [statistics.median(values) for values in percents]
+        reach = [
+            [median - min(values) for values, median in zip(percents, medians, strict=True)],
+            [max(values) - median for values, median in zip(percents, medians, strict=True)],
+        ]
         place.barh(names, medians, xerr=reach, color=["#0b6e4f" if name.startswith("acsylla_like") else "#6c8ead" for name in names])
         place.set_title(situation, fontsize=10)
         place.set_xlabel("requests that reach the owning shard, %", fontsize=8)
         place.set_xlim(0, 112)
         for row, value in enumerate(medians):
-            place.text(value + 1, row, f"{value:.1f}", va="center", fontsize=8)
+            text = f"{value:.1f}" if names[row] in by_client else "does not connect"
+            place.text(value + 1, row, text, va="center", fontsize=8)
         place.invert_yaxis()
     picture.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
