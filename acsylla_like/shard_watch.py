@@ -41,6 +41,7 @@ _ASK_AGAIN = 1.0
 # (2.16.2, RequestProcessor::on_async). It must be less than the delay before the driver reconnects. One with connections is closed at
 # once: it must not meet a node that comes back.
 _RETIRED = 0.9
+_LOOK = 3.0  # after connecting, when every shard should have a connection; doubled each time that one has none
 _STEP = 0.05  # between two looks at what the driver has told
 _MOST_ASKS = 5  # of a node that is up for the driver and does not answer us
 _COVER_TIMEOUT = 3.0  # until a fresh driver session has its connections
@@ -96,6 +97,8 @@ class _Guarded:
     window: Window | None = None
     retry_at: float = math.inf  # when the shard-aware port is tried again
     retry_after: float = _RETRY  # how long after it did not work
+    look_at: float = math.inf  # when to see whether every shard has a connection
+    look_after: float = _LOOK
     twin: _native.Cluster | None = None
     work: asyncio.Task[None] | None = None
 
@@ -119,6 +122,7 @@ class _Guarded:
         else:
             self.to_ask[address] = 0
             self.has_news = True
+            self.look_at = time.monotonic() + self.look_after
             if kind == "host_down":
                 self.down.add(address)
                 if (incarnation, address) in self.met:
@@ -141,7 +145,7 @@ class _Guarded:
     @property
     def has_work(self) -> bool:
         """Whether there is something to do now."""
-        is_due = time.monotonic() >= self.retry_at
+        is_due = time.monotonic() >= min(self.retry_at, self.look_at)
         return self.is_opened and not self.is_broken and (bool(self.to_ask) or self.renewal is not None or self.wants_port or is_due)
 
     async def settle(self) -> None:
@@ -149,6 +153,8 @@ class _Guarded:
         while self.has_work and not self.is_gone:
             if time.monotonic() >= self.retry_at:
                 self.retry_at, self.wants_port = math.inf, True
+            if time.monotonic() >= self.look_at:
+                self._look()
             await self._ask()
             is_settled = not self.to_ask
             nobody_answers = self.to_ask.keys() >= self.hosts.keys()
@@ -156,6 +162,23 @@ class _Guarded:
                 is_settled &= await self._renew()
             if not is_settled:
                 await self._pause()
+
+    def _look(self) -> None:
+        """Sees whether every shard has a connection.
+
+        In basic mode the driver may leave one without for good: it opens no more once the last that it has begun is of use (2.16.2,
+        ConnectionPool::on_reconnect).
+        """
+        self.look_at = math.inf
+        session = self.session()
+        is_basic = any(host.mode == "basic" for host in self.hosts.values())
+        if session is None or not session.is_open or not is_basic or self.down or self.to_ask:
+            return
+        if session.metrics()["connections"]["total"] >= self._expected_connections():
+            self.look_after = _LOOK
+            return
+        self.renewal = self.renewal or "a shard has no connection"
+        self.look_after = min(2 * self.look_after, _RETRY_MOST)
 
     async def _pause(self) -> None:
         self.has_news = False
@@ -278,6 +301,7 @@ class _Guarded:
         for address in lost:
             self._set(address, None, "none", "it is down")
         self.lost -= lost
+        self.look_at = time.monotonic() + self.look_after
         self._set_modes("basic" if window is None else "advanced", reasons)
         return True
 
@@ -440,7 +464,7 @@ class _Watcher:
         now = time.monotonic()
         for guarded in active:
             guarded.retired = [(ends, retired) for ends, retired in guarded.retired if ends > now]
-        ends = [guarded.retry_at for guarded in active] + [ends for guarded in active for ends, _ in guarded.retired]
+        ends = [min(guarded.retry_at, guarded.look_at) for guarded in active] + [ends for guarded in active for ends, _ in guarded.retired]
         until = min(ends, default=math.inf) - now
         self.take(_native.next_session_event(0.0 if tasks else max(0.0, until)))
         for guarded in active:
