@@ -345,6 +345,9 @@ class ClientLink(_Frames):
         self.write(answer.frame(stream))
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        if self.transport is not None and self.transport.is_closing():
+            work.close()
+            return
         task = asyncio.ensure_future(self._guarded(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
