@@ -351,6 +351,7 @@ class ClientLink(_Frames):
         task = asyncio.ensure_future(self._guarded(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: work.close())  # which has not begun when the task was cancelled at once
 
     async def _guarded(self, work: Awaitable[None]) -> None:
         with contextlib.suppress(ConnectionError):  # both ends are closed by then
