@@ -767,9 +767,11 @@ cdef class Cluster:
 
 cdef class Replacement:
     cdef SessionOwner owner             # the driver's new session, later the one that it replaced
-    cdef Session session
+    cdef uint64_t session_number
+    cdef object keyspace                # the session's when this began to connect
     cdef readonly unsigned short incarnation  # of the session's; the driver's first one is 0
     cdef int require_made(self) except -1
+    cdef int require_of(self, Session session) except -1
 
 cdef class Session:
     cdef SessionOwner owner
@@ -791,6 +793,7 @@ cdef class Session:
     cdef uint64_t schema_changes        # made by this session
     cdef uint64_t prepares              # texts prepared by this session
     cdef unsigned short incarnations    # how many further driver sessions were made for it
+    cdef readonly unsigned short serving  # which of them takes the requests
     cdef readonly uint64_t number       # unlike that of any other session of the process
     cdef object opened_at
     cdef object __weakref__

@@ -254,10 +254,14 @@ class Session(_native.Session):
             prepared.append(entry)
         return await self._batch_request(batch, prepared, deadline.left_in(options))
 
-    async def _use(self, request: Request[Result], keyspace: str) -> Result:
-        result = await request
-        self.keyspace = keyspace
-        return result
+    async def _use(self, query: str, keyspace: str, options: Options) -> Result:
+        """Again, when a fresh driver session took over meanwhile: its connections have the keyspace from before."""
+        while True:
+            serving = self.serving
+            result = await self._plain_request(query, options)
+            self.keyspace = keyspace
+            if serving == self.serving:
+                return result
 
     async def _change_schema(self, request: Request[Result]) -> Result:
         """DDL: the driver hears of the change a moment after the answer, statements of this session know it at once."""

@@ -256,23 +256,16 @@ class _Guarded:
         """Has a fresh driver session take over where one is needed; False when that did not work yet."""
         reason = self.renewal
         self.renewal, self.wants_port = None, False
-        session = self.session()
-        if session is None or not session.is_open:
-            return True
         window, tries, reasons = await self._plan()
         if reason is None and window is None:
             self._set_modes("basic", reasons)  # as it is
             return True
         logger.info("a fresh driver session takes over: %s", reason or "the shard-aware port can be used")
         lost = self.lost & self.to_ask.keys()
-        replacement = _native.Replacement(session)
+        replacement: _native.Replacement | None = None
         try:
-            self._connect(replacement, window)
-            ends = time.monotonic() + session.cluster.connect_timeout + _COVER_TIMEOUT
-            while not replacement.wait(0.0):
-                if time.monotonic() > ends:
-                    raise TimeoutError("it did not connect in time")
-                await asyncio.sleep(0.01)
+            replacement = self._begin(window)
+            await self._connected(replacement)
             expected = self._expected_connections()
             base, longest = self.cluster.reconnect_delays
             if window is not None:
@@ -280,13 +273,16 @@ class _Guarded:
             ends = time.monotonic() + (_HASTY_COVER_TIMEOUT if lost else _COVER_TIMEOUT)
             while replacement.connections() < expected and time.monotonic() < ends:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
-            if not replacement.take_over():
-                raise errors.SessionClosed("the session was closed")
-        except (errors.Error, OSError) as error:
-            self.replaced.add(replacement.incarnation)
-            logger.debug("no fresh driver session: %s", error)
+            if not replacement.take_over(self._open_session()):
+                raise errors.SessionClosed("the session was closed, or uses another keyspace by now")
+        except (errors.Error, OSError, asyncio.CancelledError) as error:
+            if replacement is not None:
+                self.replaced.add(replacement.incarnation)
             if window is not None:
                 _ports.release(window)
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            logger.debug("no fresh driver session: %s", error)
             self.renewal = self.renewal or reason
             self.wants_port = True
             return False
@@ -305,13 +301,31 @@ class _Guarded:
         self._set_modes("basic" if window is None else "advanced", reasons)
         return True
 
-    def _connect(self, replacement: _native.Replacement, window: Window | None) -> None:
+    def _open_session(self) -> Session:
+        """For a moment: who keeps it may be the last who has it, and would drop it, with its warning, in this thread."""
+        session = self.session()
+        if session is None or not session.is_open:
+            raise errors.SessionClosed("the session was closed")
+        return session
+
+    def _begin(self, window: Window | None) -> _native.Replacement:
+        """A fresh driver session that connects, with local ports from the window."""
+        session = self._open_session()
+        replacement = _native.Replacement(session)
         if window is None:
-            replacement.connect(self.cluster)
-            return
-        if self.twin is None:
-            self.twin = self.cluster._twin()  # a range of local ports cannot be taken back from a cluster's settings
-        replacement.connect(self.twin, (window.first, window.end))
+            replacement.connect(session, self.cluster)
+        else:
+            if self.twin is None:
+                self.twin = self.cluster._twin()  # a range of local ports cannot be taken back from a cluster's settings
+            replacement.connect(session, self.twin, (window.first, window.end))
+        return replacement
+
+    async def _connected(self, replacement: _native.Replacement) -> None:
+        ends = time.monotonic() + self.cluster.connect_timeout + _COVER_TIMEOUT
+        while not replacement.wait(0.0):
+            if time.monotonic() > ends:
+                raise TimeoutError("it did not connect in time")
+            await asyncio.sleep(0.01)
 
     def _set_modes(self, mode: str, reasons: Mapping[str, str]) -> None:
         for address, host in list(self.hosts.items()):
@@ -357,18 +371,17 @@ class _Guarded:
             named = ", ".join(f"{first} to {end - 1}" for first, end in ranges)
             return None, 0, dict.fromkeys(sharded, f"too few local ports are free in {named}")
         reachable = {address: found for address, found in sharded.items() if address not in self.down}
-        problems = dict(
-            zip(
-                reachable,
-                await asyncio.gather(
-                    *(
-                        _prove(address, ports[address], found, window, i, self.cluster.tls_context)
-                        for i, (address, found) in enumerate(reachable.items())
-                    )
-                ),
-                strict=True,
+        try:
+            found_wrong = await asyncio.gather(
+                *(
+                    _prove(address, ports[address], found, window, i, self.cluster.tls_context)
+                    for i, (address, found) in enumerate(reachable.items())
+                )
             )
-        )
+        except asyncio.CancelledError:
+            _ports.release(window)
+            raise
+        problems = dict(zip(reachable, found_wrong, strict=True))
         if not any(problems.values()):
             return (
                 window,

@@ -11,21 +11,20 @@ from waiting import until
 import acsylla_like
 from acsylla_like.testing import ScyllaFacade
 
-_SECONDS = 5.0
-_TRIES = 8
+_SECONDS = 20.0
+
+
+async def covered(session: acsylla_like.Session, facade: ScyllaFacade) -> None:
+    """Waits until the only session of a façade has a connection to each shard, and sends requests by it."""
+    await until(lambda: facade.is_covered, _SECONDS)
+    # The façade has answered STARTUP by then; the driver may still say USE, and learn of the answer.
+    shards = sum(node.nr_shards or 1 for node in facade.nodes if node.is_running)
+    await until(lambda: session.metrics()["connections"]["total"] >= shards, _SECONDS)
 
 
 @asynccontextmanager
 async def covering(facade: ScyllaFacade, **options: Any) -> AsyncIterator[acsylla_like.Session]:
-    """A session that covers each shard. The driver forgets one at times: it asks for no more connections when the last of those
-    that it asked for is a good one, though others were for shards that it had (2.16.2, ConnectionPool::on_reconnect)."""
-    for tries_left in reversed(range(_TRIES)):
-        async with acsylla_like.connect(facade.contact_points, port=facade.port, **options) as session:
-            try:
-                await until(lambda: facade.is_covered, _SECONDS)
-            except TimeoutError:
-                if tries_left:
-                    continue
-                raise
-            yield session
-            return
+    """A session that covers each shard."""
+    async with acsylla_like.connect(facade.contact_points, port=facade.port, **options) as session:
+        await covered(session, facade)
+        yield session

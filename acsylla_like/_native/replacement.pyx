@@ -3,34 +3,41 @@
 
 @cython.final
 cdef class Replacement:
-    """A further driver session for `session`: `connect`, `wait`, `take_over`. To be dropped in any case: it owns the driver's session that
-    is not in use, and gives it back when its requests have been answered.
+    """A further driver session for a session: `connect`, `wait`, `take_over`. To be dropped in any case: it owns the driver's session that
+    is not in use, and gives it back when its requests have been answered. It does not keep the session alive.
     """
 
     def __init__(self, Session session not None):
-        if self.session is not None:
+        if self.session_number:
             raise TypeError("__init__ was called before")
-        self.session = session
+        self.session_number = session.number
         session.incarnations += 1
         self.incarnation = session.incarnations
         if not self.owner.create():
             raise MemoryError("the driver could not make a session")
 
     cdef int require_made(self) except -1:
-        if self.session is None:
+        if not self.session_number:
             raise TypeError("this Replacement was made by __new__")
         return 0
 
-    def connect(self, Cluster cluster not None, tuple local_ports=None):
-        """Begins to connect; with `local_ports` (first, end) from these, by the shard-aware port of each host that has one."""
+    cdef int require_of(self, Session session) except -1:
         self.require_made()
+        if session.number != self.session_number:
+            raise TypeError("this Replacement was made for another session")
+        return 0
+
+    def connect(self, Session session not None, Cluster cluster not None, tuple local_ports=None):
+        """Begins to connect; with `local_ports` (first, end) from these, by the shard-aware port of each host that has one."""
+        self.require_of(session)
         if cluster.handle.get() == NULL or self.owner.was_connected():
             raise TypeError("a replacement connects once")
         if local_ports is not None:
             require(<void*>driver.cass_cluster_set_local_port_range, "cass_cluster_set_local_port_range")
             check(driver.cass_cluster_set_local_port_range(cluster.handle.get(), local_ports[0], local_ports[1]),
                   f"local ports {local_ports}")
-        self.session.connect_owner(&self.owner, cluster, self.incarnation)
+        self.keyspace = session.keyspace
+        session.connect_owner(&self.owner, cluster, self.incarnation)
 
     def wait(self, double seconds):
         """Waits until it is connected; returns whether it is. Raises what connecting raises."""
@@ -63,23 +70,26 @@ cdef class Replacement:
         supply.tries = tries
         supply.base_delay = <unsigned>(base_delay * 1000)
         supply.max_delay = <unsigned>(max_delay * 1000)
-        watch_ports(self.session.number << 16 | self.incarnation, self.owner.get(), supply)
+        watch_ports(self.session_number << 16 | self.incarnation, self.owner.get(), supply)
 
-    def take_over(self):
-        """From now on it serves the session's requests; those in flight are answered by the one before. False when the session was closed."""
-        self.require_made()
-        if not self.session.is_open or self.session.owner.get() == NULL:
+    def take_over(self, Session session not None):
+        """From now on it serves the session's requests; those in flight are answered by the one before. False when the session was closed,
+        or uses another keyspace than when this began to connect.
+        """
+        self.require_of(session)
+        if not session.is_open or session.owner.get() == NULL or session.keyspace != self.keyspace:
             return False
-        self.session.owner.exchange(self.owner)
-        self.session.schema_changes += 1 << 32  # the snapshots of a fresh driver session are counted from the beginning
+        session.owner.exchange(self.owner)
+        session.serving = self.incarnation
+        session.schema_changes += 1 << 32  # the snapshots of a fresh driver session are counted from the beginning
         return True
 
 
 def next_session_event(double seconds):
     """Waits for what happens to the hosts of sessions; without end for infinity.
 
-    Returns (number of the session, which of its driver sessions, one of "host_up", "host_down", "host_added", "host_removed", "ports_low", "ports_gone", address), or None when
-    nothing did by then.
+    Returns (number of the session, which of its driver sessions, one of "host_up", "host_down", "host_added", "host_removed",
+    "ports_low", "ports_gone", address), or None when nothing did by then.
     """
     cdef SessionEvent event
     cdef int64_t milliseconds = -1 if isinf(seconds) else <int64_t>ceil(seconds * 1000)

@@ -308,7 +308,7 @@ cdef class Session:
         return self.complete_statement(request)
 
     def _execute_use(self, str query not None, keyspace, Options options not None):
-        return self._use(self._plain_request(query, options), keyspace)
+        return self._use(query, keyspace, options)
 
     def _execute_schema_change(self, str query not None, Options options not None):
         return self._change_schema(self._plain_request(query, options))

@@ -414,7 +414,7 @@ async def test_a_password_is_asked_for_and_never_taken_from_the_data(cli: Any, t
     process = cli.start("load", "-", "ks.t", "--format", "csv", "--username", "me", start_new_session=True)
     _, errors = process.communicate(b"id\n1\n")
     assert process.returncode == 2
-    assert errors.decode() == "acsylla-like: there is nobody to ask for the password: set ACSYLLA_LIKE_PASSWORD\n"
+    assert errors.decode() == "acsylla-like: there is nobody to ask for the password of me: set ACSYLLA_LIKE_PASSWORD\n"
     cli("query", "SELECT key FROM system.local", "--username", "me", environment={"ACSYLLA_LIKE_PASSWORD": "secret"})
 
 

@@ -69,9 +69,9 @@ async def test_a_fresh_driver_session_encrypts_and_authenticates_as_the_one_befo
         async with await cluster.create_session() as session:
             server.logins.clear()
             replacement = _native.Replacement(session)
-            replacement.connect(cluster._twin())
+            replacement.connect(session, cluster._twin())
             await until(lambda: replacement.wait(0.0))
-            assert replacement.take_over()
+            assert replacement.take_over(session)
             await session.execute("SELECT v FROM ks.t")
             assert {token for tokens in server.logins.values() for token in tokens} == {b"\0u\0password 1"}
         assert asked == 1

@@ -9,6 +9,7 @@ import struct
 import uuid
 
 import pytest
+from covering import covered
 from waiting import until
 
 import acsylla_like
@@ -147,7 +148,7 @@ async def test_clients_are_listed_with_their_shards(facade, session):
 
 async def test_traces_name_the_shard(facade, session):
     select = await session.create_prepared("SELECT v FROM t WHERE k = ?")
-    await asyncio.to_thread(facade.wait_for, lambda facade: facade.is_covered)
+    await covered(session, facade)
     result = await session.execute(select, [b"x"], tracing=True)
     node, shard = facade.owners(select.keyspace or session.keyspace, "t", _ring.murmur3_token(b"x"))[0]
 
