@@ -146,7 +146,7 @@ class Cluster(_native.Cluster):
         native = {name: value for name, value in options.items() if name != "shard_aware_port"}
         super().__init__(contact_points, **native)  # type: ignore[arg-type]
         self._options = options
-        #: Where the local ports of shard-aware connections are taken from, ranges (first, end); empty for none.
+        #: Where the local ports of shard-aware connections are taken from, ranges (first, end); None without such connections.
         self.local_ports = _port_ranges(options.get("shard_aware_port", False))
         #: Seconds before the first try to reconnect, which double up to the second number.
         self.reconnect_delays = _reconnect_delays(options.get("reconnection"))
@@ -203,9 +203,9 @@ def _reconnect_delays(policy: Reconnection | None) -> tuple[float, float]:
     return (2.0, 600.0) if policy is None else (policy.base, policy.max)
 
 
-def _port_ranges(shard_aware_port: bool | tuple[int, int]) -> list[tuple[int, int]]:
+def _port_ranges(shard_aware_port: bool | tuple[int, int]) -> list[tuple[int, int]] | None:
     if isinstance(shard_aware_port, bool):
-        return default_ranges() if shard_aware_port else []
+        return default_ranges() if shard_aware_port else None
     is_pair = isinstance(shard_aware_port, tuple) and len(shard_aware_port) == 2
     if not is_pair or not all(type(port) is int for port in shard_aware_port):
         raise TypeError(f"shard_aware_port must be a bool or a range (first, end) of local ports, not {shard_aware_port!r}")

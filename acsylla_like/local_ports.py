@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import random
+import math
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["LocalPorts", "Window", "default_ranges"]
+__all__ = ["LocalPorts", "Window", "default_ranges", "ports_for", "system_range"]
 
 # Processes agree on who uses which ports by holding the UDP port that begins a block of so many: the kernel gives it to one
 # only, and takes it back however that one ends. Nothing is ever sent or received there.
 _BLOCK = 64
 _LOWEST = 20000  # servers are below
+_DYNAMIC = 49152  # and hardly any from here on (RFC 6335)
 _EPHEMERAL = "/proc/sys/net/ipv4/ip_local_port_range"
 
 
@@ -40,16 +42,16 @@ class LocalPorts:
     _windows: set[Window] = field(default_factory=set)
 
     def reserve(self, ranges: Sequence[tuple[int, int]], count: int) -> Window | None:
-        """`count` ports in a row out of one of the ranges (first, end) that are free now; None when there are none.
+        """The lowest `count` ports in a row out of one of the ranges (first, end) that are free now; None when there are none.
 
-        A port in TIME_WAIT is not free.
+        A port in TIME_WAIT is not free. Connections come from the first ports of a window, and leave these in TIME_WAIT; the next
+        window begins right behind them.
         """
         with self._lock:
             for first, end in ranges:
-                for start in _starts(first, end, count):
-                    window = self._reserve_from(start, end, count, start)
-                    if window is not None:
-                        return window
+                window = self._reserve_from(first, end, count)
+                if window is not None:
+                    return window
         return None
 
     def release(self, window: Window) -> None:
@@ -58,7 +60,7 @@ class LocalPorts:
             self._windows.discard(window)
             self._give_up(range(window.first // _BLOCK, (window.end - 1) // _BLOCK + 1))
 
-    def _reserve_from(self, first: int, end: int, count: int, at: int) -> Window | None:
+    def _reserve_from(self, at: int, end: int, count: int) -> Window | None:
         while at + count <= end:
             overlapping = [window.end for window in self._windows if window.first < at + count and at < window.end]
             if overlapping:
@@ -102,27 +104,45 @@ class LocalPorts:
                 del self._blocks[number]
 
 
-def default_ranges() -> list[tuple[int, int]]:
-    """Where to look: first where the system takes no ports of its own from, then among the dynamic ports (RFC 6335).
-
-    Those that the system gives to connections meanwhile, ours to the normal port among them, are the other way to meet a port in use.
-    """
+def system_range() -> tuple[int, int]:
+    """The ports (first, end) that the system gives to connections without one of their own."""
     try:
         with open(_EPHEMERAL) as file:
             lowest, highest = map(int, file.read().split())
     except (OSError, ValueError):
-        lowest, highest = 49152, 65535  # as on macOS
-    outside = [(max(highest + 1, 49152), 65536), (_LOWEST, min(lowest, 65536))]
-    ranges = [(first, end) for first, end in outside if end - first >= _BLOCK]
-    return [*ranges, (49152, 65536)]
+        lowest, highest = 49152, 65535  # the dynamic ports of RFC 6335, as on macOS
+    return lowest, highest + 1
 
 
-def _starts(first: int, end: int, count: int) -> Iterator[int]:
-    """A place by chance to begin at, since processes that start together would try the same ports; then the beginning."""
-    places = (end - first) // count
-    if places > 1:
-        yield first + random.randrange(places) * count
-    yield first
+def default_ranges() -> list[tuple[int, int]]:
+    """Where to look: only where the system takes no ports of its own from; empty when it takes them from everywhere.
+
+    A port of its own it may give away between our look and the driver's bind.
+    """
+    first, end = system_range()
+    outside = [(max(end, _DYNAMIC), 65536), (_LOWEST, min(first, 65536))]
+    return [(first, end) for first, end in outside if end - first >= _BLOCK]
+
+
+def ports_for(shards: Sequence[int], connections_per_shard: Sequence[int], tries: int) -> int:
+    """How many ports in a row let each connection to nodes of so many shards be attempted `tries` times, in whatever order.
+
+    All nodes take from the same ports, and each attempt takes the lowest one left that leads to its shard (the driver's
+    ShardPortCalculator). Of those that lead to one shard of a node with n shards, a node with m takes at most one for each attempt at one
+    of the m / g shards, g = gcd(m, n), that have ports in common with it. Nor can it take more than the following: each of these m / g
+    comes to its higher ports only when its lower ones are taken, of which every (n / g)-th leads to that shard of n, and no more ports
+    are taken in all than attempts are made.
+    """
+    attempts = tries * sum(count * each for count, each in zip(shards, connections_per_shard, strict=True))
+    of_a_shard: Counter[int] = Counter()
+    for count, each in zip(shards, connections_per_shard, strict=True):
+        of_a_shard[count] += tries * each
+
+    def taken(n: int, m: int) -> int:
+        g = math.gcd(n, m)
+        return min(of_a_shard[m] * (m // g), (attempts * g + m // g * (n - g)) // n)
+
+    return max(n * sum(taken(n, m) for m in of_a_shard) for n in of_a_shard)
 
 
 def _held(port: int) -> socket.socket | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import itertools
 import logging
 import math
 import os
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING, Literal
 
 from acsylla_like import _native, errors, sharding
 from acsylla_like.host_events import HostEvent, tell
-from acsylla_like.local_ports import LocalPorts, Window
+from acsylla_like.local_ports import LocalPorts, Window, ports_for, system_range
 from acsylla_like.sharding import Sharding
 
 if TYPE_CHECKING:
@@ -225,13 +224,13 @@ class _Guarded:
         if answer is None:
             self._set(address, None, "none", "it has no shards")
         elif known is None or known.sharding is None:
-            if self.cluster.local_ports:
+            if self.cluster.local_ports is not None:
                 self.hosts[address] = HostShards(answer, "basic", "the shard-aware port is being tried")
             else:
                 self._set(address, answer, "basic", "the shard-aware port is not asked for")
             if self.window is not None:
                 self.renewal = f"{address} is there again"
-            self.wants_port = bool(self.cluster.local_ports)
+            self.wants_port = self.cluster.local_ports is not None
         elif not answer.divides_like(known.sharding):
             self.hosts[address] = HostShards(answer, known.mode, known.reason)
             self.renewal = f"{address} has {answer.nr_shards} shards now, it had {known.sharding.nr_shards}"
@@ -334,7 +333,7 @@ class _Guarded:
         self.retry_at = math.inf
         if mode == "advanced":
             self.retry_after = _RETRY
-        elif self.cluster.local_ports:
+        elif self.cluster.local_ports is not None:
             self.retry_at = time.monotonic() + self.retry_after
             self.retry_after = min(2 * self.retry_after, _RETRY_MOST)
 
@@ -351,7 +350,7 @@ class _Guarded:
         """The ports to choose from, None for basic mode; how often each connection can be attempted with them; each host's reason."""
         sharded = {address: host.sharding for address, host in self.hosts.items() if host.sharding is not None}
         ranges = self.cluster.local_ports
-        if not ranges:
+        if ranges is None:
             return None, 0, dict.fromkeys(sharded, "the shard-aware port is not asked for")
         if self.cluster.reconnect_delays[0] < _SHORTEST_DELAY:
             reason = f"a reconnection delay below {_SHORTEST_DELAY:g} s would soon use the local ports up"
@@ -360,11 +359,15 @@ class _Guarded:
         without = [address for address, port in ports.items() if port is None]
         if without or not sharded:
             return None, 0, dict.fromkeys(sharded, f"{', '.join(without)} announces no shard-aware port")
+        if not ranges:
+            lowest, above = system_range()
+            reason = f"the system takes its own local ports from everywhere ({lowest} to {above - 1}), so name others as shard_aware_port"
+            return None, 0, dict.fromkeys(sharded, reason)
         window, tries = None, 0
         half = sum(end - first for first, end in ranges) // 2  # the next driver session needs ports while this one has its own
-        for chosen, tries in itertools.product(ranges, _TRIES):
+        for tries in _TRIES:
             count = self._ports_for(list(sharded.values()), tries)
-            window = _ports.reserve([chosen], count) if count <= half else None
+            window = _ports.reserve(ranges, count) if count <= half else None
             if window is not None:
                 break
         if window is None:
@@ -399,14 +402,9 @@ class _Guarded:
         return found.shard_aware_port if self.cluster.tls is None else found.shard_aware_port_ssl
 
     def _ports_for(self, nodes: Sequence[Sharding], tries: int) -> int:
-        """How many ports in a row let each connection be attempted `tries` times.
-
-        All hosts take from the same ports. Of those that lead to one shard of a node with n shards, a node with m takes at most one for
-        each of m / gcd(n, m) shards at a time.
-        """
         core, threads = self.cluster.core_connections, self.cluster.num_threads_io
         counts = [node.nr_shards for node in nodes]
-        return max(n * tries * threads * sum(m // math.gcd(n, m) * math.ceil(core / m) for m in counts) for n in set(counts))
+        return ports_for(counts, [math.ceil(core / count) * threads for count in counts], tries)
 
 
 async def _prove(

@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
+import logging
+import random
 import socket
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from waiting import until
-from workload import TABLE, covered, create_table
+from workload import TABLE, all_hit, covered, create_table
 
 import acsylla_like
-from acsylla_like.local_ports import LocalPorts, default_ranges
+from acsylla_like import local_ports, shard_watch
+from acsylla_like.local_ports import LocalPorts, Window, default_ranges, ports_for
 from acsylla_like.testing import ScyllaFacade
 
 HERE = Path(__file__).resolve().parent
 
 
 def free_range(count: int) -> tuple[int, int]:
-    """A range of ports that nothing uses now."""
+    """A range of ports that nothing uses now, where no session looks for one unless it is told to: suites may run side by side."""
     ports = LocalPorts()
-    window = ports.reserve(default_ranges(), count)
+    start = random.randrange(10_000, 18_000)
+    window = ports.reserve([(start, 20_000)], count)
     assert window is not None
     ports.release(window)
     return window.first, window.end
@@ -64,6 +70,71 @@ def test_a_port_in_use_is_left_out():
         assert window is not None
         ports.release(window)
         assert window.first > first + 10
+
+
+def test_a_window_begins_right_behind_ports_in_use():
+    """Connections come from a window's first ports and leave them in TIME_WAIT: a gap between two windows would be of use to nobody."""
+    first, end = free_range(300)
+    ports = LocalPorts()
+    with contextlib.ExitStack() as in_use:
+        for used in (0, 40, 80):
+            window = ports.reserve([(first, end)], 100)
+            assert window == Window(first + used, first + used + 100)
+            ports.release(window)
+            for port in range(first + used, first + used + 40):
+                in_use.enter_context(socket.socket()).bind(("127.0.0.1", port))
+
+
+@pytest.mark.parametrize(
+    ("of_the_system", "ours"),
+    [
+        ("32768\t60999\n", [(61000, 65536), (20000, 32768)]),  # Linux
+        ("1024\t65535\n", []),
+        ("15000\t50000\n", [(50001, 65536)]),
+        ("no numbers", [(20000, 49152)]),
+    ],
+)
+def test_ports_that_the_system_gives_away_itself_are_never_taken(monkeypatch, tmp_path, of_the_system, ours):
+    (tmp_path / "range").write_text(of_the_system)
+    monkeypatch.setattr(local_ports, "_EPHEMERAL", str(tmp_path / "range"))
+    assert default_ranges() == ours
+
+
+def exhausts(nodes: list[int], connections_per_shard: list[int], tries: int, ports: range, order: random.Random) -> bool:
+    """Whether the driver finds no port some time, by its ShardPortCalculator."""
+    attempts = [(n, shard) for n, each in zip(nodes, connections_per_shard, strict=True) for shard in range(n) for _ in range(tries * each)]
+    if order.random() < 0.5:
+        order.shuffle(attempts)
+    else:  # one node after the other
+        rank = {n: order.random() for n in nodes}
+        attempts.sort(key=lambda attempt: (rank[attempt[0]], order.random()))
+    used = set()
+    for n, shard in attempts:
+        port = next((port for port in ports if port % n == shard and port not in used), None)
+        if port is None:
+            return True
+        used.add(port)
+    return False
+
+
+def test_a_window_suffices_for_every_attempt():
+    order = random.Random(1)
+    for _ in range(150):
+        nodes = [order.randrange(1, 17) for _ in range(order.randrange(1, 5))]
+        each = [order.randrange(1, 3) for _ in nodes]
+        tries, first = order.randrange(1, 6), order.randrange(20000, 30000)
+        count = ports_for(nodes, each, tries)
+        assert not exhausts(nodes, each, tries, range(first, first + count), order), (nodes, each, tries, first)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "tries", "count"),
+    [([4], 3, 12), ([8, 8, 8], 5, 120), ([4, 8], 1, 16), ([4, 7, 16], 3, 280), ([4, 7, 16], 8, 588)],
+)
+def test_windows_are_no_larger_than_they_need_be(nodes, tries, count):
+    assert ports_for(nodes, [1] * len(nodes), tries) == count
+    if len(set(nodes)) == 1:
+        assert exhausts(nodes, [1] * len(nodes), tries, range(20000, 20000 + count - 1), random.Random(1))
 
 
 @pytest.mark.parametrize("given", [1, (1,), (5, 6), (5000, 5000), (60000, 70000), "yes", (49152.0, 65536)])
@@ -113,18 +184,72 @@ async def test_ports_that_run_out_end_nothing(cassandra, keyspace):
     assert outcomes["advanced"] > 0
 
 
-async def processes_at_once(facade: ScyllaFacade, processes: int) -> list[str]:
-    """What each of so many processes printed that opened two sessions at the same time."""
+def try_the_port_again(session: acsylla_like.Session) -> None:
+    """Which the session would do by itself after 15 s."""
+    guarded = shard_watch._watcher.guarded[session.number]
+    assert guarded.retry_at < time.monotonic() + 1000.0
+    guarded.retry_at = time.monotonic()
+    shard_watch._watcher.wake()
+
+
+async def test_a_session_waits_in_basic_mode_for_free_ports(cassandra, keyspace, caplog):
+    first, end = free_range(24)
+    caplog.set_level(logging.INFO, "acsylla_like.shards")
+    with ScyllaFacade(cassandra, (4,)) as facade, contextlib.ExitStack() as in_use:
+        for port in range(first, end, 4):
+            in_use.enter_context(socket.socket()).bind(("127.0.0.1", port))
+        async with acsylla_like.connect(facade.contact_points, port=facade.port, shard_aware_port=(first, end)) as session:
+            await create_table(session, keyspace)
+            reason = f"too few local ports are free in {first} to {end - 1}"
+            await until(lambda: [host.reason for host in session.shards().values()] == [reason])
+            await covered(facade)
+            await until(lambda: session.metrics()["connections"]["total"] == 4)
+            try_the_port_again(session)
+            await all_hit(session, facade, keyspace, 200)
+            assert sum(reason in record.message for record in caplog.records) == 1  # though it was tried again
+            in_use.close()
+            try_the_port_again(session)
+            await until(lambda: [host.mode for host in session.shards().values()] == ["advanced"])
+            await covered(facade)
+            await until(lambda: session.metrics()["connections"]["total"] == 4)
+            await all_hit(session, facade, keyspace, 200)
+
+
+async def test_a_session_on_a_system_that_takes_all_ports_itself_stays_in_basic_mode(facade, keyspace, monkeypatch, tmp_path):
+    (tmp_path / "range").write_text("1024\t65535\n")
+    monkeypatch.setattr(local_ports, "_EPHEMERAL", str(tmp_path / "range"))
+    async with acsylla_like.connect(facade.contact_points, port=facade.port, shard_aware_port=True) as session:
+        reason = "the system takes its own local ports from everywhere (1024 to 65535), so name others as shard_aware_port"
+        await until(lambda: [(host.mode, host.reason) for host in session.shards().values()] == [("basic", reason)] * 3)
+
+
+@dataclass
+class Outcome:
+    """What became of a process that opened two sessions."""
+
+    modes: list[str]  # of each; with the reason unless it is the advanced one
+    trouble: list[str]  # what the driver said of ports in use
+    ended: int  # its return code
+    printed: str
+
+
+async def processes_at_once(facade: ScyllaFacade, processes: int) -> list[Outcome]:
+    """Has so many processes open two sessions each at the same time."""
     command = [sys.executable, str(HERE / "two_sessions.py"), ",".join(facade.contact_points), str(facade.port)]
 
-    def run() -> list[str]:
+    def run() -> list[Outcome]:
         started = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(processes)]
-        return [process.communicate(timeout=120)[0] for process in started]
+        return [_outcome(process, process.communicate(timeout=120)[0]) for process in started]
 
     return await asyncio.to_thread(run)
 
 
+def _outcome(process: subprocess.Popen[str], printed: str) -> Outcome:
+    lines = {kind: [line[len(kind) :] for line in printed.splitlines() if line.startswith(kind)] for kind in ("mode: ", "trouble: ")}
+    return Outcome(lines["mode: "], lines["trouble: "], process.returncode, printed)
+
+
 async def test_processes_that_connect_at_once_do_not_take_each_others_ports(facade):
     for _ in range(2):
-        for printed in await processes_at_once(facade, 4):
-            assert printed.split() == ["advanced", "advanced"], printed
+        for outcome in await processes_at_once(facade, 4):
+            assert (outcome.modes, outcome.trouble, outcome.ended) == (["advanced", "advanced"], [], 0), outcome.printed

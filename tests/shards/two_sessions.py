@@ -1,4 +1,4 @@
-"""Opens two sessions at once and prints the mode of each; a line of the driver's about a port that is in use, too.
+"""Opens two sessions at once. Prints the mode of each, and whatever the driver says of a port that is in use.
 
 python tests/shards/two_sessions.py 127.0.0.1,127.0.0.2 9042
 """
@@ -12,31 +12,38 @@ import time
 
 import acsylla_like
 
-TROUBLE = ("in use", "EADDRINUSE", "cannot assign", "EADDRNOTAVAIL")
+TROUBLE = ("in use", "EADDRINUSE", "cannot assign", "EADDRNOTAVAIL", "not available")
+UNDECIDED = "the shard-aware port is being tried"
 
 
 class Trouble(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         message = record.getMessage()
         if any(word.lower() in message.lower() for word in TROUBLE):
-            print(message, flush=True)
+            print(f"trouble: {message}", flush=True)
 
 
 async def main(hosts: str, port: str) -> None:
     sessions = await asyncio.gather(*(acsylla_like.connect(hosts, port=int(port), shard_aware_port=True) for _ in range(2)))
-    ends = time.monotonic() + 20.0
-    while time.monotonic() < ends and not all(_modes(session) == {"advanced"} for session in sessions):  # noqa: ASYNC110
+    ends = time.monotonic() + 60.0
+    while time.monotonic() < ends and not all(_is_decided(session) for session in sessions):  # noqa: ASYNC110
         await asyncio.sleep(0.02)
     await asyncio.sleep(0.2)
     for session in sessions:
-        print(*(_modes(session) or {"unknown"}) if len(_modes(session)) == 1 else session.shards())
+        hosts = session.shards().values()
+        modes = {host.mode for host in hosts}
+        if modes == {"advanced"}:
+            print("mode: advanced")
+        else:
+            print(f"mode: {'/'.join(sorted(modes))}: {'; '.join(sorted({host.reason for host in hosts}))}")
         await session.close()
 
 
-def _modes(session: acsylla_like.Session) -> set[str]:
-    return {host.mode for host in session.shards().values()}
+def _is_decided(session: acsylla_like.Session) -> bool:
+    hosts = session.shards().values()
+    return bool(hosts) and all(host.reason != UNDECIDED for host in hosts)
 
 
 if __name__ == "__main__":
-    logging.getLogger("acsylla_like.driver").addHandler(Trouble())
+    logging.getLogger("acsylla_like").addHandler(Trouble())
     asyncio.run(main(*sys.argv[1:]))
