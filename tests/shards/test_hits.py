@@ -30,8 +30,7 @@ def shards_of(session: acsylla_like.Session, node: FacadeNode) -> int | None:
 async def settled(session: acsylla_like.Session, facade: ScyllaFacade, mode: str) -> None:
     """Waits until the session is in this mode and has all its connections."""
     await until(lambda: len(session.shards()) == len(facade.nodes) and modes(session) == {mode})
-    await covered(facade)
-    await until(lambda: session.metrics()["connections"]["total"] >= sum(node.nr_shards or 1 for node in facade.nodes))
+    await covered(session, facade)
 
 
 @pytest.mark.parametrize(
@@ -86,8 +85,8 @@ async def test_a_cassandra_node_beside(cassandra, keyspace, requests_of_each_kin
         async with acsylla_like.connect(facade.contact_points, port=facade.port, shard_aware_port=True) as session:
             await create_table(session, keyspace)
             await until(lambda: len(session.shards()) == 2)
-            await covered(facade)
             await until(lambda: modes(session) == {"advanced", "none"})
+            await covered(session, facade)
             await all_hit(session, facade, keyspace, requests_of_each_kind)
 
 
@@ -106,7 +105,7 @@ async def test_tablets_are_learned_and_a_moved_one_anew(cassandra, keyspace, req
         async with acsylla_like.connect(facade.contact_points, port=facade.port) as session:
             await create_table(session, keyspace)
             facade.split_into_tablets(keyspace, TABLE, 8)
-            await covered(facade)
+            await covered(session, facade)
             await hits_of(session, facade, keyspace, "insert", 500)  # teaches
             for _ in range(2):
                 hits = await hits_of(session, facade, keyspace, "insert", requests_of_each_kind)
