@@ -769,6 +769,7 @@ cdef class Replacement:
     cdef SessionOwner owner             # the driver's new session, later the one that it replaced
     cdef uint64_t session_number
     cdef object keyspace                # the session's when this began to connect
+    cdef bint is_closed
     cdef readonly unsigned short incarnation  # of the session's; the driver's first one is 0
     cdef int require_made(self) except -1
     cdef int require_of(self, Session session) except -1

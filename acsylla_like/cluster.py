@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Generator, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypedDict
 
 from acsylla_like import _native, errors, shard_watch
@@ -153,14 +154,25 @@ class Cluster(_native.Cluster):
         self.num_threads_io = options.get("num_threads_io", 1)
         self.core_connections = options.get("core_connections_per_host") or 1
 
-    def _twin(self) -> Cluster:
-        """Another with the same options, which answers for its connections by the same Login."""
+    def _twin(self, contact_points: Collection[str] = (), *, only: Collection[str] | None = None) -> Cluster:
+        """Another with the same options, which answers for its connections by the same Login.
+
+        By other contact points, if given, and with `only` for these of the hosts.
+        """
         options = self._options.copy()
+        if only is not None:
+            options["allowed_hosts"] = _both(options.get("allowed_hosts"), only)
+            profiles = options.get("execution_profiles") or {}
+            options["execution_profiles"] = {
+                name: replace(profile, allowed_hosts=_both(profile.allowed_hosts, only)) if profile.load_balancing is not None else profile
+                for name, profile in profiles.items()
+            }
         options.pop("ssl", None)
         if self.login is not None:
             for name in ("username", "password", "authenticator"):
                 options.pop(name, None)  # type: ignore[misc]
-        twin = Cluster(self.contact_points or None, **options)
+        points = sorted(contact_points) or self.contact_points
+        twin = Cluster(points if self.contact_points else None, **options)  # without, a secure connection bundle has them
         twin._secure_like(self)
         return twin
 
@@ -201,6 +213,14 @@ def _reconnect_delays(policy: Reconnection | None) -> tuple[float, float]:
         return policy.delay, policy.delay
     # The driver's policy unless it is told otherwise: exponential, from 2 s to 10 min, and never before that.
     return (2.0, 600.0) if policy is None else (policy.base, policy.max)
+
+
+def _both(allowed: str | Iterable[str] | None, hosts: Collection[str]) -> list[str]:
+    """The hosts of both; an address that is nobody's when there is none, since no name at all would allow every host."""
+    if allowed is None:
+        return sorted(hosts)
+    names = allowed.split(",") if isinstance(allowed, str) else allowed
+    return sorted({str(name).strip() for name in names} & set(hosts)) or ["0.0.0.0"]
 
 
 def _port_ranges(shard_aware_port: bool | tuple[int, int]) -> list[tuple[int, int]] | None:

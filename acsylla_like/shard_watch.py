@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import logging
 import math
 import os
 import threading
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -39,16 +40,20 @@ _ASK_AGAIN = 1.0
 # How long a driver session without any connection goes on when it was replaced: closed with requests still in its queue, it crashes
 # (2.16.2, RequestProcessor::on_async). It must be less than the delay before the driver reconnects. One with connections is closed at
 # once: it must not meet a node that comes back.
-_RETIRED = 0.9
+_RETIRED = 0.5
 _LOOK = 3.0  # after connecting, when every shard should have a connection; doubled each time that one has none
 _STEP = 0.05  # between two looks at what the driver has told
 _MOST_ASKS = 5  # of a node that is up for the driver and does not answer us
 _COVER_TIMEOUT = 3.0  # until a fresh driver session has its connections
 _HASTY_COVER_TIMEOUT = 0.2  # while the one before must not meet a node that comes back
 _RETRY, _RETRY_MOST = 15.0, 600.0  # until the shard-aware port is tried again, doubled each time
+_PEERS_EVERY = 10.0  # between two looks for nodes that have joined or left, where the driver does not tell
+_PEERS = "SELECT peer, rpc_address FROM system.peers"
+_MOST_VIEWS = 2  # how often the driver is asked about a node that answers
 _PROOFS = 3  # connections that must reach the shard of their port
 _SHORTEST_DELAY = 1.0  # between attempts to reconnect, for ports to be counted in time
 _TOLD_TIMEOUT = 1.0
+_VIEW = 0.3  # for a fresh driver session to tell of the nodes
 _KINDS: dict[str, Literal["up", "down", "add", "remove"]] = {
     "host_up": "up", "host_down": "down", "host_added": "add", "host_removed": "remove",
 }  # fmt: skip
@@ -84,8 +89,8 @@ class _Guarded:
     to_ask: dict[str, int] = field(default_factory=dict)  # address -> how often it did not answer
     down: set[str] = field(default_factory=set)
     lost: set[str] = field(default_factory=set)  # of these, those that the driver's session still has facts about
+    answering: set[str] = field(default_factory=set)  # those that have answered when they were asked last
     retired: list[tuple[float, _native.Replacement]] = field(default_factory=list)  # driver sessions, and when they are closed
-    met: set[tuple[int, str]] = field(default_factory=set)  # which of the driver's sessions was connected to whom
     has_news: bool = False
     is_sharded: bool = False  # some node is, or was, ScyllaDB
     incarnation: int = 0  # of the driver's sessions, the one that serves
@@ -94,11 +99,15 @@ class _Guarded:
     renewal: str | None = None  # why a fresh driver session is needed
     wants_port: bool = False  # whether the shard-aware port is to be tried, without that
     window: Window | None = None
+    allowed: frozenset[str] | None = None  # the nodes that the driver's session knows, None for all of them
+    spare: _native.Replacement | None = None  # takes the requests while nobody answers
+    wants_view: bool = False  # whether one that knows all is to tell who is there
+    views: dict[str, int] = field(default_factory=dict)  # address that the driver tells nothing of -> how often it was asked
+    peers_at: float = math.inf  # when to look for nodes that have joined
     retry_at: float = math.inf  # when the shard-aware port is tried again
     retry_after: float = _RETRY  # how long after it did not work
     look_at: float = math.inf  # when to see whether every shard has a connection
     look_after: float = _LOOK
-    twin: _native.Cluster | None = None
     work: asyncio.Task[None] | None = None
 
     @property
@@ -118,19 +127,19 @@ class _Guarded:
             self.hosts.pop(address, None)
             self.to_ask.pop(address, None)
             self.down.discard(address)
+            if self.allowed is not None and address in self.allowed:
+                self.renewal = self.renewal or f"{address} has left"  # another node may come with its address
         else:
             self.to_ask[address] = 0
+            self.views.pop(address, None)
             self.has_news = True
             self.look_at = time.monotonic() + self.look_after
             if kind == "host_down":
                 self.down.add(address)
-                if (incarnation, address) in self.met:
-                    self.met.discard((incarnation, address))
+                if address in self.hosts and self.hosts[address].sharding is not None:
                     self.lost.add(address)
             else:
                 self.down.discard(address)
-                if kind == "host_up":
-                    self.met.add((incarnation, address))
 
     def _tell(self, kind: str, address: str) -> None:
         """Passes it on to the cluster's listener; a fresh driver session tells of the hosts again, which is no news."""
@@ -142,9 +151,13 @@ class _Guarded:
             tell(listener, loop, HostEvent(_KINDS[kind], address))
 
     @property
+    def next_work_at(self) -> float:
+        return min(self.retry_at, self.look_at, self.peers_at)
+
+    @property
     def has_work(self) -> bool:
         """Whether there is something to do now."""
-        is_due = time.monotonic() >= min(self.retry_at, self.look_at)
+        is_due = time.monotonic() >= self.next_work_at
         return self.is_opened and not self.is_broken and (bool(self.to_ask) or self.renewal is not None or self.wants_port or is_due)
 
     async def settle(self) -> None:
@@ -154,13 +167,20 @@ class _Guarded:
                 self.retry_at, self.wants_port = math.inf, True
             if time.monotonic() >= self.look_at:
                 self._look()
+            if time.monotonic() >= self.peers_at:
+                await self._look_for_nodes()
             await self._ask()
             is_settled = not self.to_ask
-            nobody_answers = self.to_ask.keys() >= self.hosts.keys()
-            if (self.renewal is not None or self.wants_port) and not nobody_answers:
+            if self.to_ask.keys() >= self.hosts.keys():  # nobody answers
+                if self.lost:
+                    self._park()
+            elif self.renewal is not None or self.wants_port:
                 is_settled &= await self._renew()
             if not is_settled:
                 await self._pause()
+        if self.is_sharded and self.spare is None and not self.is_gone:
+            with contextlib.suppress(errors.Error, OSError):
+                await self._make_spare()
 
     def _look(self) -> None:
         """Sees whether every shard has a connection.
@@ -178,6 +198,29 @@ class _Guarded:
             return
         self.renewal = self.renewal or "a shard has no connection"
         self.look_after = min(2 * self.look_after, _RETRY_MOST)
+
+    async def _look_for_nodes(self) -> None:
+        """Sees who has joined, of whom the driver's session was told to know nothing, and who of those that are down has left, of whom a
+        fresh session was never told."""
+        self._look_for_nodes_later()
+        try:
+            result = await self._open_session()._ask(_PEERS, None, _native.Options(timeout=_ASK_TIMEOUT))
+        except errors.Error:
+            return
+        found = {str(row.peer if row.rpc_address.is_unspecified else row.rpc_address) for row in result if row.rpc_address is not None}
+        if result.coordinator is not None:
+            for address in self.down - found - {result.coordinator.address}:
+                self.note(self.incarnation, "host_removed", address)
+        for address in found - self.hosts.keys() if self.allowed is not None else ():
+            if self.views.get(address, 0) < _MOST_VIEWS:
+                with contextlib.suppress(OSError, ValueError):
+                    await sharding.ask(address, self.cluster.port, timeout=_ASK_TIMEOUT, ssl_context=self.cluster.tls_context)
+                    self.views[address] = self.views.get(address, 0) + 1
+                    self.renewal, self.wants_view = self.renewal or f"{address} has joined", True
+
+    def _look_for_nodes_later(self) -> None:
+        is_needed = self.allowed is not None or (self.is_sharded and self.down)
+        self.peers_at = time.monotonic() + _PEERS_EVERY if is_needed else math.inf
 
     async def _pause(self) -> None:
         self.has_news = False
@@ -204,6 +247,7 @@ class _Guarded:
                 if not isinstance(answer, (OSError, ValueError)):
                     raise answer
                 self.to_ask[address] += 1
+                self.answering.discard(address)
                 if address in self.lost and self.is_sharded:
                     # The driver would write behind the array that it has of the node's shards (2.16.2, ConnectionPool::add_connection).
                     self.renewal = self.renewal or f"{address} is down, and may come back with other shards"
@@ -213,7 +257,10 @@ class _Guarded:
                 continue
             del self.to_ask[address]
             self.lost.discard(address)
+            self.answering.add(address)
             self._learn(address, answer)
+            if self.allowed is not None and address not in self.allowed:
+                self.renewal = self.renewal or f"{address} is there again"
             if address in self.down and self.down.issuperset(self.hosts):
                 # The driver would wait for its next try, minutes after a long outage, and a fresh session has nothing to lose.
                 self.renewal = self.renewal or f"every connection was lost, and {address} answers"
@@ -228,8 +275,6 @@ class _Guarded:
                 self.hosts[address] = HostShards(answer, "basic", "the shard-aware port is being tried")
             else:
                 self._set(address, answer, "basic", "the shard-aware port is not asked for")
-            if self.window is not None:
-                self.renewal = f"{address} is there again"
             self.wants_port = self.cluster.local_ports is not None
         elif not answer.divides_like(known.sharding):
             self.hosts[address] = HostShards(answer, known.mode, known.reason)
@@ -255,16 +300,20 @@ class _Guarded:
         """Has a fresh driver session take over where one is needed; False when that did not work yet."""
         reason = self.renewal
         self.renewal, self.wants_port = None, False
-        window, tries, reasons = await self._plan()
+        if self.wants_view:
+            window, tries, reasons = None, 0, dict.fromkeys(self.hosts, "the driver is asked who is there")
+        else:
+            window, tries, reasons = await self._plan()
         if reason is None and window is None:
             self._set_modes("basic", reasons)  # as it is
             return True
         logger.info("a fresh driver session takes over: %s", reason or "the shard-aware port can be used")
         lost = self.lost & self.to_ask.keys()
+        allowed = None if window is None else frozenset(self.answering & self.hosts.keys())
         replacement: _native.Replacement | None = None
         try:
-            replacement = self._begin(window)
-            await self._connected(replacement)
+            replacement = self._begin(self.answering & self.hosts.keys(), only=allowed, window=window)
+            await self._until_done(replacement, self.cluster.connect_timeout + _COVER_TIMEOUT)
             expected = self._expected_connections()
             base, longest = self.cluster.reconnect_delays
             if window is not None:
@@ -285,20 +334,54 @@ class _Guarded:
             self.renewal = self.renewal or reason
             self.wants_port = True
             return False
+        self._took_over(replacement, window)
+        self._forget(lost)
+        self.allowed = allowed
+        self.look_at = time.monotonic() + self.look_after
+        self._look_for_nodes_later()
+        self._set_modes("basic" if window is None else "advanced", reasons)
+        if self.wants_view:
+            self.wants_view, self.wants_port = False, True
+            await asyncio.sleep(_VIEW)
+        return True
+
+    async def _make_spare(self) -> None:
+        """Has a driver session at hand that refuses requests: one that was closed. (That of one that never connected is a crash in
+        2.16.2, Session::execute.)"""
+        address = min(self.answering & self.hosts.keys())
+        spare = self._begin([address], only=[address])
+        self.replaced.add(spare.incarnation)  # it tells nothing of interest
+        await self._until_done(spare, _ASK_TIMEOUT)
+        spare.close()
+        await self._until_done(spare, _ASK_TIMEOUT)
+        self.spare = spare
+
+    def _park(self) -> None:
+        """Nobody answers: until somebody does the spare driver session takes the requests, so that the one before does not meet a node
+        that comes back with more shards."""
+        logger.info("every connection was lost, and no node answers")
+        spare, self.spare = self.spare, None
+        with contextlib.suppress(errors.SessionClosed):
+            if spare is not None and spare.take_over(self._open_session()):
+                self._took_over(spare, None)
+                self.allowed, self.peers_at, self.renewal = None, math.inf, None
+        self.down.update(self.hosts)  # what the one before still has to tell is not heard
+        self._forget(self.hosts.keys())
+
+    def _forget(self, lost: Collection[str]) -> None:
+        """No driver session has facts about these any more."""
+        for address in list(lost):
+            self._set(address, None, "none", "it is down")
+        self.lost.difference_update(lost)
+
+    def _took_over(self, replacement: _native.Replacement, window: Window | None) -> None:
         self.replaced.add(self.incarnation)
-        self.met = {(incarnation, address) for incarnation, address in self.met if incarnation != self.incarnation}
         self.incarnation = replacement.incarnation
-        if replacement.connections() == 0:
+        if replacement.connections() == 0:  # it has the driver session that was replaced now
             self.retired.append((time.monotonic() + _RETIRED, replacement))
         before, self.window = self.window, window
         if before is not None:
             _ports.release(before)
-        for address in lost:
-            self._set(address, None, "none", "it is down")
-        self.lost -= lost
-        self.look_at = time.monotonic() + self.look_after
-        self._set_modes("basic" if window is None else "advanced", reasons)
-        return True
 
     def _open_session(self) -> Session:
         """For a moment: who keeps it may be the last who has it, and would drop it, with its warning, in this thread."""
@@ -307,23 +390,22 @@ class _Guarded:
             raise errors.SessionClosed("the session was closed")
         return session
 
-    def _begin(self, window: Window | None) -> _native.Replacement:
-        """A fresh driver session that connects, with local ports from the window."""
+    def _begin(self, contact_points: Collection[str], *, only: Collection[str] | None, window: Window | None = None) -> _native.Replacement:
+        """A fresh driver session that connects. With a window to some nodes only: those for which ports were reserved, since the driver
+        ends the process where one is lacking."""
         session = self._open_session()
         replacement = _native.Replacement(session)
-        if window is None:
-            replacement.connect(session, self.cluster)
-        else:
-            if self.twin is None:
-                self.twin = self.cluster._twin()  # a range of local ports cannot be taken back from a cluster's settings
-            replacement.connect(session, self.twin, (window.first, window.end))
+        # A range of ports and a list of nodes cannot be taken back from a cluster's settings; its contact points may be down.
+        twin = self.cluster._twin(contact_points, only=only)
+        replacement.connect(session, twin, None if window is None else (window.first, window.end))
         return replacement
 
-    async def _connected(self, replacement: _native.Replacement) -> None:
-        ends = time.monotonic() + self.cluster.connect_timeout + _COVER_TIMEOUT
+    async def _until_done(self, replacement: _native.Replacement, seconds: float) -> None:
+        """Waits until it is connected, or closed."""
+        ends = time.monotonic() + seconds
         while not replacement.wait(0.0):
             if time.monotonic() > ends:
-                raise TimeoutError("it did not connect in time")
+                raise TimeoutError(f"the driver was not done within {seconds:g} s")
             await asyncio.sleep(0.01)
 
     def _set_modes(self, mode: str, reasons: Mapping[str, str]) -> None:
@@ -386,14 +468,8 @@ class _Guarded:
             raise
         problems = dict(zip(reachable, found_wrong, strict=True))
         if not any(problems.values()):
-            return (
-                window,
-                tries,
-                {
-                    address: f"source ports {window.first} to {window.end - 1} choose the shard on port {port}"
-                    for address, port in ports.items()
-                },
-            )
+            logger.debug("source ports %d to %d are reserved", window.first, window.end - 1)
+            return window, tries, {address: f"source ports choose the shard on port {port}" for address, port in ports.items()}
         _ports.release(window)
         first = next(f"{address}: {problem}" for address, problem in problems.items() if problem)
         return None, 0, {address: problems.get(address) or first for address in sharded}
@@ -421,7 +497,8 @@ async def _prove(
         if answer is None or answer.nr_shards != found.nr_shards:
             return f"its shard-aware port {port} is another server's"
         if answer.shard != local % found.nr_shards:
-            return f"source ports do not arrive (port {local} reached shard {answer.shard} of {found.nr_shards}): a NAT is between"
+            logger.debug("%s: port %d reached shard %d of %d", address, local, answer.shard, found.nr_shards)
+            return "source ports do not arrive: a NAT is between"
     return None
 
 
@@ -475,7 +552,7 @@ class _Watcher:
         now = time.monotonic()
         for guarded in active:
             guarded.retired = [(ends, retired) for ends, retired in guarded.retired if ends > now]
-        ends = [min(guarded.retry_at, guarded.look_at) for guarded in active] + [ends for guarded in active for ends, _ in guarded.retired]
+        ends = [guarded.next_work_at for guarded in active] + [ends for guarded in active for ends, _ in guarded.retired]
         until = min(ends, default=math.inf) - now
         self.take(_native.next_session_event(0.0 if tasks else max(0.0, until)))
         for guarded in active:

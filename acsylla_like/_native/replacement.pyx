@@ -3,14 +3,16 @@
 
 @cython.final
 cdef class Replacement:
-    """A further driver session for a session: `connect`, `wait`, `take_over`. To be dropped in any case: it owns the driver's session that
-    is not in use, and gives it back when its requests have been answered. It does not keep the session alive.
+    """A further driver session for a session: `connect`, `wait`, `take_over`; one that was closed before refuses each request, as without
+    hosts. To be dropped in any case: it owns the driver's session that is not in use, and gives it back when its requests have been
+    answered. It does not keep the session alive.
     """
 
     def __init__(self, Session session not None):
         if self.session_number:
             raise TypeError("__init__ was called before")
         self.session_number = session.number
+        self.keyspace = session.keyspace
         session.incarnations += 1
         self.incarnation = session.incarnations
         if not self.owner.create():
@@ -40,7 +42,7 @@ cdef class Replacement:
         session.connect_owner(&self.owner, cluster, self.incarnation)
 
     def wait(self, double seconds):
-        """Waits until it is connected; returns whether it is. Raises what connecting raises."""
+        """Waits until it is connected, or closed; returns whether it is. Raises what connecting raises."""
         cdef CassFuture* future = self.owner.transition()
         cdef uint64_t microseconds = <uint64_t>(seconds * 1e6)
         cdef bint is_set
@@ -54,6 +56,14 @@ cdef class Replacement:
         if code != CASS_OK:
             raise error_of_future(future, code, None, False)
         return True
+
+    def close(self):
+        """Begins to close its connections."""
+        self.require_made()
+        if self.is_closed or not self.owner.was_connected():
+            raise TypeError("a replacement is closed once, after it has connected")
+        self.is_closed = True
+        self.owner.close()
 
     def connections(self):
         """How many connections it has to the hosts' shards."""
@@ -74,10 +84,10 @@ cdef class Replacement:
 
     def take_over(self, Session session not None):
         """From now on it serves the session's requests; those in flight are answered by the one before. False when the session was closed,
-        or uses another keyspace than when this began to connect.
+        or uses another keyspace than when this began to connect (and was not closed itself).
         """
         self.require_of(session)
-        if not session.is_open or session.owner.get() == NULL or session.keyspace != self.keyspace:
+        if not session.is_open or session.owner.get() == NULL or (session.keyspace != self.keyspace and not self.is_closed):
             return False
         session.owner.exchange(self.owner)
         session.serving = self.incarnation

@@ -336,10 +336,10 @@ class ClientLink(_Frames):
                 texts = self.texts(rows[0]["replication"])
                 self.facade.replications[keyspace] = dict(zip(texts[::2], texts[1::2], strict=True))
 
-    def push_status(self, change: str, about: FacadeNode) -> None:
-        """Tells the client that a node went or came, if it wants to know."""
-        if "STATUS_CHANGE" in self._events:
-            self.write(cql.event("STATUS_CHANGE", change, address=about.address, port=about.port).frame(-1))
+    def push_change(self, kind: str, change: str, about: FacadeNode) -> None:
+        """Tells the client that a node went or came, if it wants to know: STATUS_CHANGE or TOPOLOGY_CHANGE."""
+        if kind in self._events:
+            self.write(cql.event(kind, change, address=about.address, port=about.port).frame(-1))
 
     def _answer(self, stream: int, answer: Answer) -> None:
         self.write(answer.frame(stream))
@@ -438,7 +438,7 @@ class ClientLink(_Frames):
                 "tokens": [str(token) for token in node.tokens],
             }
             for node in self.facade.nodes
-            if node is not self.node
+            if node is not self.node and node.is_member
         ]
 
     def _client_row(self) -> dict[str, Any]:

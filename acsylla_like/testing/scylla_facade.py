@@ -106,6 +106,7 @@ class FacadeNode:
         nr_shards: None for a plain Cassandra node.
         ignore_msb: how many bits of the token do not count for its shard.
         host_id, datacenter, rack, tokens: as in `system.local`.
+        is_member: whether it belongs to the cluster.
     """
 
     name: str
@@ -118,6 +119,7 @@ class FacadeNode:
     datacenter: str = "datacenter1"
     rack: str = "rack1"
     tokens: tuple[int, ...] = field(default=(), repr=False)
+    is_member: bool = True
     _links: set[ClientLink] = field(default_factory=set, repr=False)
     _servers: dict[str, asyncio.Server] = field(default_factory=dict, repr=False)
     _next_shard: int = field(default=0, repr=False)
@@ -152,6 +154,16 @@ class FacadeNode:
     def start(self, *, nr_shards: int | None = None) -> None:
         """Listens again after `stop()`, with another number of shards when one is given; the other nodes tell their clients."""
         self._facade._run(self._facade._start_node(self, nr_shards))
+
+    def leave(self) -> None:
+        """Leaves the cluster for good: its tokens are the others', which tell their clients. Only where all nodes are played before one."""
+        self._facade._require_played()
+        self._facade._run(self._facade._leave(self))
+
+    def join(self, *, nr_shards: int | None = None) -> None:
+        """Becomes a new node of the cluster after `leave()`, with another number of shards when one is given."""
+        self._facade._require_played()
+        self._facade._run(self._facade._join(self, nr_shards))
 
 
 class ScyllaFacade(LoopThread):
@@ -222,7 +234,7 @@ class ScyllaFacade(LoopThread):
         self.texts: dict[bytes, str] = {}
         self.replications: dict[str, Mapping[str, str]] = {}
         self.traced: dict[uuid.UUID, Arrival] = {}
-        self._ring = _ring.Ring.of({token: node for node in self.nodes for token in node.tokens})
+        self._learn_ring()
         self._tables: dict[tuple[str, str], list[Tablet]] = {}
 
     def __repr__(self) -> str:
@@ -371,7 +383,14 @@ class ScyllaFacade(LoopThread):
             node.host_id = uuid.UUID(bytes=row["host_id"])
             node.datacenter, node.rack = row["data_center"].decode(), row["rack"].decode()
             node.tokens = tuple(sorted(int(text) for text in ClientLink.texts(row["tokens"])))
-        self._ring = _ring.Ring.of({token: node for node in self.nodes for token in node.tokens})
+        self._learn_ring()
+
+    def _learn_ring(self) -> None:
+        self._ring = _ring.Ring.of({token: node for node in self.nodes if node.is_member for token in node.tokens})
+
+    def _require_played(self) -> None:
+        if not self.is_played:
+            raise ValueError("each node of this façade is a real one's, which would not know of it")
 
     async def _listen(self, node: FacadeNode) -> None:
         await self._open(node, "normal", self.port)
@@ -407,20 +426,34 @@ class ScyllaFacade(LoopThread):
 
     async def _stop_node(self, node: FacadeNode) -> None:
         await self._close(node)
-        self._tell("DOWN", node)
+        self._tell("STATUS_CHANGE", "DOWN", node)
 
     async def _start_node(self, node: FacadeNode, nr_shards: int | None) -> None:
         if nr_shards is not None:
             node.nr_shards = nr_shards
         if not node.is_running:
             await self._listen(node)
-            self._tell("UP", node)
+            self._tell("STATUS_CHANGE", "UP", node)
 
-    def _tell(self, change: str, about: FacadeNode) -> None:
+    async def _leave(self, node: FacadeNode) -> None:
+        node.is_member = False
+        self._learn_ring()
+        await self._close(node)
+        self._tell("STATUS_CHANGE", "DOWN", node)
+        self._tell("TOPOLOGY_CHANGE", "REMOVED_NODE", node)
+
+    async def _join(self, node: FacadeNode, nr_shards: int | None) -> None:
+        if not node.is_member:
+            node.is_member, node.host_id = True, uuid.uuid4()
+            self._learn_ring()
+            self._tell("TOPOLOGY_CHANGE", "NEW_NODE", node)
+        await self._start_node(node, nr_shards)
+
+    def _tell(self, kind: str, change: str, about: FacadeNode) -> None:
         for node in self.nodes:
             for link in tuple(node._links):
                 if node is not about:
-                    link.push_status(change, about)
+                    link.push_change(kind, change, about)
 
     async def _set_shard_aware_port(self, state: str) -> None:
         self._shard_aware = state

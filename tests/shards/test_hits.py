@@ -80,6 +80,73 @@ async def test_a_node_that_comes_back_with_other_shards(facade, keyspace, reques
             await all_hit(session, facade, keyspace, requests_of_each_kind)
 
 
+@pytest.mark.parametrize("port", [False, True], ids=["basic", "advanced"])
+async def test_a_node_that_joins(cassandra, keyspace, requests_of_each_kind, monkeypatch, port):
+    """With more shards than local ports were reserved for: where the driver has none for a connection, it ends the process."""
+    monkeypatch.setattr("acsylla_like.shard_watch._PEERS_EVERY", 1.0)
+    with ScyllaFacade(cassandra, (2, 2, 2)) as facade:
+        mode = "advanced" if port else "basic"
+        node = facade.nodes[2]
+        node.leave()
+        present = facade.contact_points[:2]
+        async with acsylla_like.connect(present, port=facade.port, shard_aware_port=port) as session:
+            await create_table(session, keyspace)
+            for shards in (30, 3):
+                await until(lambda: session.shards().keys() == set(present) and modes(session) == {mode}, PROVEN_IN)
+                await asyncio.to_thread(lambda count=shards: node.join(nr_shards=count))
+                await until(lambda count=shards: node.address in session.shards() and shards_of(session, node) == count)
+                await settled(session, facade, mode, PROVEN_IN)
+                await all_hit(session, facade, keyspace, requests_of_each_kind)
+                await asyncio.to_thread(node.leave)
+
+
+async def test_a_node_that_comes_back_with_more_shards_than_there_are_ports(cassandra, keyspace, requests_of_each_kind):
+    with ScyllaFacade(cassandra, (2, 2)) as facade:
+        async with acsylla_like.connect(facade.contact_points, port=facade.port, shard_aware_port=True) as session:
+            await create_table(session, keyspace)
+            await settled(session, facade, "advanced", PROVEN_IN)
+            node = facade.nodes[1]
+            await asyncio.to_thread(node.stop)
+            await until(lambda: session.shards()[node.address].reason == "it is down")
+            await asyncio.sleep(_RESTART)
+            await asyncio.to_thread(lambda: node.start(nr_shards=40))
+            await until(lambda: shards_of(session, node) == 40)
+            await settled(session, facade, "advanced", PROVEN_IN)
+            await all_hit(session, facade, keyspace, requests_of_each_kind)
+
+
+@pytest.mark.parametrize("port", [False, True], ids=["basic", "advanced"])
+async def test_every_node_comes_back_with_more_shards(cassandra, keyspace, requests_of_each_kind, port):
+    """The driver's session from before must not meet them, nor may requests meet a crash meanwhile."""
+    with ScyllaFacade(cassandra, (2, 3)) as facade:
+        mode = "advanced" if port else "basic"
+        async with acsylla_like.connect(facade.contact_points, port=facade.port, shard_aware_port=port) as session:
+            await create_table(session, keyspace)
+            insert = await session.create_prepared(f"INSERT INTO {keyspace}.{TABLE} (city, id, name) VALUES (?, ?, ?)")
+            for shards in (40, 5):
+                await settled(session, facade, mode, PROVEN_IN)
+                for node in facade.nodes:
+                    await asyncio.to_thread(node.stop)
+                await until(lambda: all(host.reason == "it is down" for host in session.shards().values()))
+                refused = await asyncio.gather(
+                    *(session.execute(insert, ["", i, "x"]) for i in range(200)),
+                    session.execute("SELECT key FROM system.local"),
+                    session.create_prepared("SELECT release_version FROM system.local"),
+                    session.execute_many(insert, [["", i, "x"] for i in range(200)], on_error="collect", retries=0),
+                    return_exceptions=True,
+                )
+                report = refused.pop()
+                assert isinstance(report, acsylla_like.BulkReport)
+                assert report.failed == 200
+                assert {type(error) for error in refused} <= {acsylla_like.NoHostsAvailable, acsylla_like.ConnectionLost}
+                await asyncio.sleep(2.5)  # the driver's first try to reconnect would come to nothing
+                for node in facade.nodes:
+                    await asyncio.to_thread(lambda node=node, count=shards: node.start(nr_shards=count))
+                await until(lambda count=shards: all(shards_of(session, node) == count for node in facade.nodes))
+                await settled(session, facade, mode, PROVEN_IN)
+                await all_hit(session, facade, keyspace, requests_of_each_kind)
+
+
 async def test_a_cassandra_node_beside(cassandra, keyspace, requests_of_each_kind):
     with ScyllaFacade(cassandra, (5, None)) as facade:
         async with acsylla_like.connect(facade.contact_points, port=facade.port, shard_aware_port=True) as session:
