@@ -57,8 +57,10 @@ _VIEW = 0.3  # for a fresh driver session to tell of the nodes
 _KINDS: dict[str, Literal["up", "down", "add", "remove"]] = {
     "host_up": "up", "host_down": "down", "host_added": "add", "host_removed": "remove",
 }  # fmt: skip
-# How often each connection can be attempted with the ports of a window; the most that are there are taken.
+# How often each connection can be attempted with the ports of a window: the most often for which there are so many in a row, and for
+# which they are not too many, since other sessions of the machine need some, too.
 _TRIES = (8, 5, 3)
+_MANY = 256  # ports
 
 
 @dataclass(frozen=True)
@@ -449,7 +451,8 @@ class _Guarded:
         half = sum(end - first for first, end in ranges) // 2  # the next driver session needs ports while this one has its own
         for tries in _TRIES:
             count = self._ports_for(list(sharded.values()), tries)
-            window = _ports.reserve(ranges, count) if count <= half else None
+            most = half if tries == _TRIES[-1] else min(half, _MANY)
+            window = _ports.reserve(ranges, count) if count <= most else None
             if window is not None:
                 break
         if window is None:

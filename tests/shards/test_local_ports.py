@@ -8,6 +8,7 @@ import itertools
 import logging
 import math
 import random
+import re
 import socket
 import subprocess
 import sys
@@ -182,6 +183,18 @@ async def test_ports_that_run_out_end_nothing(cassandra, keyspace):
     assert outcomes["after"] == outcomes["retried"] == 20 * 20
     assert outcomes["lost"] + outcomes["answered"] == 20 * 20
     assert outcomes["advanced"] > 0
+
+
+@pytest.mark.parametrize(("nodes", "tries"), [((4,), 8), ((16, 16, 16), 5), ((4, 7, 16), 3)])
+async def test_a_session_leaves_ports_to_others(cassandra, nodes, tries):
+    with ScyllaFacade(cassandra, nodes) as facade:
+        async with acsylla_like.connect(facade.contact_points, port=facade.port, shard_aware_port=True) as session:
+            await until(lambda: [host.mode for host in session.shards().values()] == ["advanced"] * len(nodes))
+            count = ports_for(nodes, [1] * len(nodes), tries)
+            assert count <= 280
+            for host in session.shards().values():
+                first, last = map(int, re.findall(r"source ports (\d+) to (\d+)", host.reason)[0])
+                assert last - first + 1 == count
 
 
 async def try_the_port_again(session: acsylla_like.Session) -> None:
