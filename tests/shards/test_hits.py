@@ -7,7 +7,7 @@ import logging
 
 import pytest
 from waiting import until
-from workload import TABLE, all_hit, covered, create_table, hits_of
+from workload import PROVEN_IN, TABLE, all_hit, covered, create_table, hits_of
 
 import acsylla_like
 from acsylla_like.testing import ScyllaFacade
@@ -27,9 +27,9 @@ def shards_of(session: acsylla_like.Session, node: FacadeNode) -> int | None:
     return None if found is None else found.nr_shards
 
 
-async def settled(session: acsylla_like.Session, facade: ScyllaFacade, mode: str) -> None:
+async def settled(session: acsylla_like.Session, facade: ScyllaFacade, mode: str, seconds: float = 10.0) -> None:
     """Waits until the session is in this mode and has all its connections."""
-    await until(lambda: len(session.shards()) == len(facade.nodes) and modes(session) == {mode})
+    await until(lambda: len(session.shards()) == len(facade.nodes) and modes(session) == {mode}, seconds)
     await covered(session, facade)
 
 
@@ -53,8 +53,8 @@ async def test_every_request_reaches_its_shard(facade, keyspace, requests_of_eac
     with caplog.at_level(logging.INFO, "acsylla_like.shards"):
         async with acsylla_like.connect(facade.contact_points[0], port=facade.port, shard_aware_port=port) as session:
             await create_table(session, keyspace)
-            await settled(session, facade, mode)
-            await until(lambda: all(reason in host.reason for host in session.shards().values()), 20.0)
+            await settled(session, facade, mode, PROVEN_IN)
+            await until(lambda: all(reason in host.reason for host in session.shards().values()), PROVEN_IN)
             await all_hit(session, facade, keyspace, requests_of_each_kind)
     lines = [record for record in caplog.records if record.name == "acsylla_like.shards" and f"{mode} mode" in record.message]
     assert len(lines) == len(facade.nodes)
@@ -67,7 +67,7 @@ async def test_a_node_that_comes_back_with_other_shards(facade, keyspace, reques
     mode = "advanced" if port else "basic"
     async with acsylla_like.connect(facade.contact_points, port=facade.port, shard_aware_port=port) as session:
         await create_table(session, keyspace)
-        await settled(session, facade, mode)
+        await settled(session, facade, mode, PROVEN_IN)
         node = facade.nodes[1]
         for shards in (16, 3):
             await asyncio.to_thread(node.stop)
@@ -152,7 +152,7 @@ async def test_a_cassandra_node_beside(cassandra, keyspace, requests_of_each_kin
         async with acsylla_like.connect(facade.contact_points, port=facade.port, shard_aware_port=True) as session:
             await create_table(session, keyspace)
             await until(lambda: len(session.shards()) == 2)
-            await until(lambda: modes(session) == {"advanced", "none"})
+            await until(lambda: modes(session) == {"advanced", "none"}, PROVEN_IN)
             await covered(session, facade)
             await all_hit(session, facade, keyspace, requests_of_each_kind)
 

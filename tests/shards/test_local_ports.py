@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 from waiting import until
-from workload import TABLE, all_hit, covered, create_table
+from workload import PROVEN_IN, TABLE, all_hit, covered, create_table
 
 import acsylla_like
 from acsylla_like import local_ports, shard_watch
@@ -154,7 +154,7 @@ async def rounds_of_dropped_connections(cassandra, keyspace: str, rounds: int) -
         async with acsylla_like.connect(facade.contact_points, **options) as session:
             await create_table(session, keyspace)
             insert = await session.create_prepared(f"INSERT INTO {keyspace}.{TABLE} (city, id, name) VALUES (?, ?, ?)")
-            await until(lambda: any(host.mode == "advanced" for host in session.shards().values()))
+            await until(lambda: any(host.mode == "advanced" for host in session.shards().values()), PROVEN_IN)
             for number in range(rounds):
                 await covered(session, facade)
                 in_flight = [asyncio.ensure_future(session.execute(insert, ["", i, "x"])) for i in range(20)]
@@ -189,7 +189,7 @@ async def test_ports_that_run_out_end_nothing(cassandra, keyspace):
 async def test_a_session_leaves_ports_to_others(cassandra, nodes, tries):
     with ScyllaFacade(cassandra, nodes) as facade:
         async with acsylla_like.connect(facade.contact_points, port=facade.port, shard_aware_port=True) as session:
-            await until(lambda: [host.mode for host in session.shards().values()] == ["advanced"] * len(nodes))
+            await until(lambda: [host.mode for host in session.shards().values()] == ["advanced"] * len(nodes), PROVEN_IN)
             count = ports_for(nodes, [1] * len(nodes), tries)
             assert count <= 280
             for host in session.shards().values():
@@ -221,7 +221,7 @@ async def test_a_session_waits_in_basic_mode_for_free_ports(cassandra, keyspace,
             assert sum(reason in record.message for record in caplog.records) == 1  # though it was tried again
             in_use.close()
             await try_the_port_again(session)
-            await until(lambda: [host.mode for host in session.shards().values()] == ["advanced"])
+            await until(lambda: [host.mode for host in session.shards().values()] == ["advanced"], PROVEN_IN)
             await covered(session, facade)
             await all_hit(session, facade, keyspace, 200)
 

@@ -1,4 +1,4 @@
-"""Opens two sessions at once. Prints the mode of each, and whatever the driver says of a port that is in use.
+"""Opens two sessions at once. Prints the mode of each, and whatever is said of a port that is in use.
 
 python tests/shards/two_sessions.py 127.0.0.1,127.0.0.2 9042
 """
@@ -13,7 +13,7 @@ import time
 import acsylla_like
 
 TROUBLE = ("in use", "EADDRINUSE", "cannot assign", "EADDRNOTAVAIL", "not available")
-UNDECIDED = "the shard-aware port is being tried"
+NO_PORTS = "too few local ports are free"
 
 
 class Trouble(logging.Handler):
@@ -41,9 +41,11 @@ async def main(hosts: str, port: str) -> None:
 
 def _is_decided(session: acsylla_like.Session) -> bool:
     hosts = session.shards().values()
-    return bool(hosts) and all(host.reason != UNDECIDED for host in hosts)
+    # A machine under load may take longer than it may for the proof of the shard-aware port, which is repeated after 15 s.
+    return bool(hosts) and all(host.mode == "advanced" or NO_PORTS in host.reason for host in hosts)
 
 
 if __name__ == "__main__":
     logging.getLogger("acsylla_like").addHandler(Trouble())
+    logging.getLogger("acsylla_like.shards").setLevel(logging.INFO)
     asyncio.run(main(*sys.argv[1:]))
