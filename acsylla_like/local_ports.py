@@ -42,12 +42,18 @@ class LocalPorts:
     _windows: set[Window] = field(default_factory=set)
 
     def reserve(self, ranges: Sequence[tuple[int, int]], count: int) -> Window | None:
-        """The lowest `count` ports in a row out of one of the ranges (first, end) that are free now; None when there are none.
+        """`count` ports in a row out of one of the ranges (first, end) that are free now; None when there are none.
 
-        A port in TIME_WAIT is not free. Connections come from the first ports of a window, and leave these in TIME_WAIT; the next
-        window begins right behind them.
+        A port in TIME_WAIT is not free. Connections come from the first ports of a window and leave these in TIME_WAIT, so windows are
+        kept apart while there is room: those that come after them begin right behind what they left.
         """
+        room = 2 * count + _BLOCK  # for a second one beside it when there is none elsewhere
         with self._lock:
+            for first, end in ranges:
+                for start in range(first, end - count + 1, room + _BLOCK):
+                    window = self._reserve_alone(start, min(start + room, end), count)
+                    if window is not None:
+                        return window
             for first, end in ranges:
                 window = self._reserve_from(first, end, count)
                 if window is not None:
@@ -59,6 +65,17 @@ class LocalPorts:
         with self._lock:
             self._windows.discard(window)
             self._give_up(range(window.first // _BLOCK, (window.end - 1) // _BLOCK + 1))
+
+    def _reserve_alone(self, first: int, end: int, count: int) -> Window | None:
+        """One between these, unless there is another, of whatever process."""
+        if any(window.first < end and first < window.end for window in self._windows):
+            return None
+        blocks = range(first // _BLOCK, (end - 1) // _BLOCK + 1)
+        if self._take(blocks) is not None:
+            return None
+        window = self._reserve_from(first, end, count)
+        self._give_up(blocks)
+        return window
 
     def _reserve_from(self, at: int, end: int, count: int) -> Window | None:
         while at + count <= end:

@@ -87,6 +87,33 @@ def test_a_window_begins_right_behind_ports_in_use():
                 in_use.enter_context(socket.socket()).bind(("127.0.0.1", port))
 
 
+def test_many_processes_find_ports_though_those_before_left_theirs_in_time_wait(monkeypatch):
+    """Three nodes of 4, 7 and 16 shards: 16 processes connect at once, again and again, 12 times while a port is in TIME_WAIT."""
+    held: set[int] = set()
+    in_time_wait: dict[int, int] = {}
+
+    class Held:
+        def __init__(self, port: int) -> None:
+            self.port = port
+            held.add(port)
+
+        def close(self) -> None:
+            held.remove(self.port)
+
+    monkeypatch.setattr(local_ports, "_held", lambda port: None if port in held else Held(port))
+    monkeypatch.setattr(local_ports, "_is_free", lambda port: port not in in_time_wait)
+    count = ports_for([4, 7, 16], [1, 1, 1], 3)
+    for now in range(40):
+        in_time_wait = {port: ends for port, ends in in_time_wait.items() if ends > now}
+        processes = [LocalPorts() for _ in range(16)]
+        windows = [process.reserve([(61000, 65536), (20000, 32768)], count) for process in processes]
+        for process, window in zip(processes, windows, strict=True):
+            assert window is not None, f"at {now}"
+            in_time_wait.update(dict.fromkeys(range(window.first, window.first + 27), now + 12))
+            process.release(window)
+    assert held == set()
+
+
 @pytest.mark.parametrize(
     ("of_the_system", "ours"),
     [
