@@ -466,6 +466,8 @@ cdef class Options:
     cdef int apply_to_statement(self, CassStatement* statement) except -1
     cdef int apply_to_batch(self, CassBatch* batch) except -1
 
+cdef class NamedRows
+
 cdef class Columns:
     cdef readonly tuple names
     cdef readonly tuple types           # of CqlType
@@ -474,6 +476,8 @@ cdef class Columns:
     cdef int _index(self) except -1
     cdef const CassDataType* identity   # the driver's object for the first column: the same while the metadata is the same
     cdef uint64_t prepares              # the session's when identity was seen
+    cdef NamedRows plain_rows           # compat's, once there are any; and those with native_types
+    cdef NamedRows native_rows
 
 cdef enum KeyRole:
     ROLE_UNKNOWN    # nobody has asked, or the table was not known then
@@ -552,6 +556,14 @@ cdef class Reactor:
     cdef int resume(self, object callback, Request request, object context) except -1
     cdef int close(self) except -1
 
+cdef class Answers:
+    cdef type result_class              # derives from NamedResult
+    cdef bint native_types
+    cdef bint is_traced
+    cdef object translate
+    cdef object result_of(self, object result)
+    cdef object error_of(self, object error)
+
 cdef class TicketHolder:
     """What a mailbox hands back to the loop; `on_set` is called by the reactor, once for each push of the ticket."""
     cdef Ticket ticket
@@ -571,6 +583,7 @@ cdef class Request(TicketHolder):
     cdef bint is_unfinished             # among the session's unfinished
     cdef bint has_recovered
     cdef object retries                 # from the first failure on, where a policy has it sent again
+    cdef Answers answers                # what compat has its users get instead, or None
     cdef bint has_moved                 # the session's keyspace is not the one that the statement was prepared in
     cdef bint exception_unseen
     cdef double timeout                 # seconds for the whole call; infinity: none
@@ -656,6 +669,38 @@ cdef class Result:
 cdef class ResultIterator:
     cdef RowReader reader               # None after the last row
     cdef Py_ssize_t left
+
+cdef class StatementParts:
+    cdef public object session          # compat's, or None
+    cdef public object _query           # a text or a PreparedStatement
+    cdef public PreparedVersion _version  # of the latter: then the types are known
+    cdef public dict _options
+    cdef public Options _made_options   # what _options are to the package, once that was looked at
+    cdef public list _values            # UNSET where none was bound
+    cdef public dict _named             # those of a text by name
+    cdef public bint native_types
+    cdef public bint tracing_enabled
+
+cdef class NamedResult:
+    cdef readonly Result _result
+    cdef public bint native_types
+    cdef public object tracing_id
+
+cdef class NamedRow:
+    cdef readonly tuple _names
+    cdef readonly tuple _values
+
+cdef class NamedRows:
+    cdef type row_class
+    cdef readonly tuple names
+    cdef list reads                     # (index, function) of the columns that have one
+    cdef object translate
+    cdef bint holds_no_containers       # as of Columns
+    cpdef make(self, Row row)
+
+cdef class NamedRowIterator:
+    cdef NamedRows rows
+    cdef ResultIterator source          # None after the last row
 
 cdef class RowStream:
     cdef object pages                   # an asynchronous generator of results

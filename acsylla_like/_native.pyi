@@ -3,7 +3,7 @@ import uuid
 import weakref
 from asyncio import AbstractEventLoop, Future
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable, Iterator, Mapping, Sequence
 from contextvars import Context
 from os import PathLike
 from types import TracebackType
@@ -284,6 +284,74 @@ class Result(Sequence[Row]):
     @property
     def custom_payload(self) -> dict[str, bytes]: ...
 
+# ---- for acsylla_like.compat
+
+# Converts values of any CQL type, which no type checker sees.
+Convert: TypeAlias = Callable[[CqlType, Any], Any]
+Read: TypeAlias = Callable[[Any], Any]
+
+def fitting_values(types: tuple[CqlType, ...], values: Iterable[Any], convert: Convert) -> list[Any]: ...
+
+class StatementParts:
+    session: Any
+    _query: str | PreparedStatement
+    _version: PreparedVersion | None
+    _options: dict[str, Any]
+    _made_options: Options | None
+    _values: list[Any]
+    _named: dict[str, Any] | None
+    native_types: bool
+    tracing_enabled: bool
+    def bind_list(self, values: Sequence[Any], value_types: Sequence[Any] | None = None) -> None: ...
+
+SP = TypeVar("SP", bound=StatementParts)
+
+def statement_like(template: SP, native_types: bool) -> SP: ...
+
+class NamedResult:
+    _result: Result
+    native_types: bool
+    tracing_id: str | None
+    def __init__(self, result: Result, native_types: bool, is_traced: bool) -> None: ...
+    def __len__(self) -> int: ...
+
+A = TypeVar("A", bound=NamedResult)
+
+@final
+class Answers(Generic[A]):
+    def __init__(self, result_class: type[A], native_types: bool, is_traced: bool, translate: Callable[[Any], Exception]) -> None: ...
+
+def entry_of(statement: StatementParts) -> tuple[str | PreparedStatement, tuple[Any, ...] | None] | None: ...
+
+# A coroutine to whoever asks; None where there is more to it.
+def request_of(
+    session: Session, statement: object, native_types: bool | None, plain: Answers[A], native: Answers[A]
+) -> Coroutine[Any, Any, A] | None: ...
+
+class NamedRow:
+    _names: tuple[str, ...]
+    _values: tuple[Any, ...]
+    def __init__(self, names: Iterable[str], values: Iterable[Any]) -> None: ...
+    def __len__(self) -> int: ...
+    def __getattr__(self, name: str) -> Any: ...
+    def as_list(self) -> list[Any]: ...
+    def as_tuple(self) -> tuple[Any, ...]: ...
+
+NR = TypeVar("NR", bound=NamedRow)
+
+@final
+class NamedRows(Generic[NR]):
+    names: tuple[str, ...]
+    def __init__(
+        self, row_class: type[NR], names: tuple[str, ...], reads: Iterable[Read | None], translate: Callable[[Any], Exception]
+    ) -> None: ...
+    def make(self, row: Row) -> NR: ...
+    def of(self, result: Result) -> Iterator[NR]: ...
+
+def named_rows(
+    result: Result, native_types: bool, make: Callable[[tuple[str, ...], tuple[CqlType, ...], bool], NamedRows[NR]]
+) -> NamedRows[NR]: ...
+
 # ---- Arrow data
 
 # Capsules have no type of their own that a stub could name.
@@ -552,7 +620,20 @@ class Session:
     @property
     def client_id(self) -> uuid.UUID: ...
     def metrics(self) -> dict[str, dict[str, float]]: ...
-    def _request(self, query: str | PreparedStatement | Statement | Batch, parameters: Parameters, options: Options) -> Request[Result]: ...
+    @overload
+    def _request(
+        self,
+        query: str | PreparedStatement | Statement | Batch,
+        parameters: Parameters,
+        options: Options | None,
+        answers: Answers[A],
+    ) -> Request[A]: ...
+    @overload
+    def _request(
+        self, query: str | PreparedStatement | Statement | Batch, parameters: Parameters, options: Options | None
+    ) -> Request[Result]: ...
+    def _ask(self, query: str | PreparedStatement | Statement, parameters: Parameters, options: Options) -> Request[Result]: ...
+    def _retry_policy_for(self, options: Options) -> RetryPolicy | None: ...
     def _execute_with(
         self, query: str | PreparedStatement | Statement | Batch, parameters: Parameters, options: Options
     ) -> Request[Result]: ...

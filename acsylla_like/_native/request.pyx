@@ -409,12 +409,14 @@ cdef class Request(TicketHolder):
         return error
 
     cdef int finish(self, object outcome) except -1:
-        self.outcome = outcome
+        self.outcome = outcome if self.answers is None else self.answers.result_of(outcome)
         self.state = DONE
         self.release()
         return self.schedule_callbacks()
 
     cdef int fail(self, object error) except -1:
+        if self.answers is not None:
+            error = self.answers.error_of(error)
         self.exception_value = error
         self.exception_traceback = error.__traceback__
         self.exception_unseen = True

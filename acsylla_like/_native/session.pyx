@@ -157,12 +157,15 @@ cdef class Session:
         failed.exception_value = error
         return failed
 
-    def _request(self, query, parameters, Options options not None):
-        """As `execute`, with options that are made already."""
+    def _request(self, query, parameters, Options options, Answers answers=None):
+        """As `execute`, with options that are made already, or None; `answers` makes of the outcome what the caller gets."""
+        cdef Request request
         try:
-            return self.request_for(query, parameters, options)
+            request = self.request_for(query, parameters, _NO_OPTIONS if options is None else options)
         except Exception as error:
-            return self.failed_request(query, error)
+            request = self.failed_request(query, error)
+        request.answers = answers
+        return request
 
     def _execute_with(self, query, parameters, Options options not None):
         """As `_request`; raises mistakes at once."""

@@ -27,6 +27,9 @@ __all__ = ["Session", "make_statement"]
 
 T = TypeVar("T")
 
+_PLAIN = _native.Answers(Result, False, False, translated)
+_NATIVE = _native.Answers(Result, True, False, translated)
+
 # Seconds for each query of get_metadata.
 _METADATA_TIMEOUT = 12.0
 
@@ -131,20 +134,21 @@ class Session:
             native_types,
         )
 
-    async def execute(self, statement: Statement, native_types: bool | None = None) -> Result:
-        """Executes a statement."""
+    def execute(self, statement: Statement, native_types: bool | None = None) -> Coroutine[Any, Any, Result]:
+        """Executes a statement; awaits to its Result."""
+        # The usual case needs no coroutine of ours: the package's request is one to whoever asks.
+        request = _native.request_of(self._session, statement, native_types, _PLAIN, _NATIVE)
+        return self._execute(statement, native_types) if request is None else request
+
+    async def _execute(self, statement: Statement, native_types: bool | None) -> Result:
         if not isinstance(statement, Statement):
             raise TypeError(f"a Statement can be executed, not {type(statement).__name__}")
         session = self._open()
-        if native_types is None:
-            native_types = statement.native_types
-        try:
-            options = _native.Options(**statement._options)
-            query, values = statement._sent() if statement._is_plain else await statement._bound(self)
+        with _translating():
+            options = statement._as_options()
+            query, values = await statement._bound(session=self)
             result = await session._request(query, values, options)
-        except _core.Error as error:
-            raise translated(error) from error
-        return Result(result, native_types, statement.tracing_enabled)
+        return Result(result, statement.native_types if native_types is None else native_types, statement.tracing_enabled)
 
     async def create_prepared(
         self,
@@ -158,15 +162,8 @@ class Session:
         """Has the server parse a statement; the options become defaults of what is bound."""
         session = self._open()
         with _translating():
-            prepared = await session._prepare(statement, timeout=seconds_of(timeout))
-        defaults = {
-            "timeout": timeout,
-            "consistency": consistency,
-            "serial_consistency": serial_consistency,
-            "execution_profile": execution_profile,
-            "native_types": native_types,
-        }
-        return PreparedStatement(self, prepared, defaults)
+            prepared = await (session._prepare(statement) if timeout is None else session._prepare(statement, timeout=seconds_of(timeout)))
+        return PreparedStatement(self, prepared, timeout, consistency, serial_consistency, execution_profile, native_types)
 
     async def prepared_query(
         self,
@@ -185,9 +182,10 @@ class Session:
         if not isinstance(batch, Batch):
             raise TypeError(f"a Batch can be executed, not {type(batch).__name__}")
         session = self._open()
+        if not batch._statements:
+            return Result(_native.Result(), native_types, False)
         with _translating():
-            made = await batch._made(self)
-            result = await session._request(made, None, _native.Options())
+            result = await session._request(await batch._made(self), None, None)
         return Result(result, native_types, batch.tracing_enabled)
 
     # ---- what it knows

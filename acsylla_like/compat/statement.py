@@ -19,17 +19,15 @@ from acsylla_like.compat.errors import (
     CassErrorLibNameDoesNotExist,
     translated,
 )
-from acsylla_like.compat.result import Result, Row, row_maker
+from acsylla_like.compat.result import Result, Row, rows_like
 from acsylla_like.compat.retry import retry_policy as policy_of
-from acsylla_like.compat.values import bindable, binder
+from acsylla_like.compat.values import bindable
 from acsylla_like.types import UNSET
 
 if TYPE_CHECKING:
     from acsylla_like.compat.session import Session
 
 __all__ = ["Batch", "PreparedStatement", "Statement", "seconds_of"]
-
-_NO_OPTIONS = (None,) * 6
 
 
 def seconds_of(timeout: float | None) -> float | None:
@@ -40,14 +38,27 @@ def seconds_of(timeout: float | None) -> float | None:
 class _Settings:
     """What statements and batches may be told, as options of the package."""
 
-    tracing_enabled = False
+    if not TYPE_CHECKING:
+        __slots__ = ()  # the fields are of those that derive from it
 
-    def __init__(self) -> None:
-        self._options: dict[str, Any] = {}
+    _options: dict[str, Any]  # replaced, never changed: a prepared statement shares them with what is bound of it
+    _made_options: _native.Options | None
+    tracing_enabled: bool
 
     def _set(self, name: str, value: object) -> None:
         if value is not None:
-            self._options[name] = value
+            self._options = {**self._options, name: value}
+            self._made_options = None
+
+    def _unset(self, name: str) -> None:
+        self._options = {option: value for option, value in self._options.items() if option != name}
+        self._made_options = None
+
+    def _as_options(self) -> _native.Options | None:
+        """What the package is told, None for nothing."""
+        if self._made_options is None and self._options:
+            self._made_options = _native.Options(**self._options)
+        return self._made_options
 
     def set_consistency(self, consistency: Consistency | None) -> None:
         """The consistency level."""
@@ -80,31 +91,24 @@ class _Settings:
         if name:
             self._set("execution_profile", name)
         elif name is not None:
-            self._options.pop("execution_profile", None)
+            self._unset("execution_profile")
 
 
-class Statement(_Settings):
+class Statement(_Settings, _native.StatementParts):
     """A text or a prepared statement with values and options. Of a session, it can be awaited, called with values, and
     iterated over with `async for`, which gives the rows of all pages."""
 
-    native_types: bool
-    session: Session | None
+    __slots__ = ()
 
-    def __init__(
-        self,
-        query: str | _native.PreparedStatement,
-        session: Session | None,
-        count: int,
-        native_types: bool | None,
-        version: _native.PreparedVersion | None = None,
-    ) -> None:
-        self._options: dict[str, Any] = {}
+    session: Session | None
+    _version: _native.PreparedVersion | None  # of a prepared statement, whose types are known
+
+    def __init__(self, query: str | _native.PreparedStatement, session: Session | None, count: int, native_types: bool | None) -> None:
+        self._options = {}
         self.session = session
         self.native_types = bool(native_types)
         self._query = query
-        self._version = version  # of a prepared statement, whose types are known
-        self._values: list[Any] = [UNSET] * count
-        self._named: dict[str, Any] = {}
+        self._values = [UNSET] * count
 
     def __repr__(self) -> str:
         query = self._query if isinstance(self._query, str) else self._query.query
@@ -112,26 +116,25 @@ class Statement(_Settings):
 
     # ---- running it
 
-    def _session(self) -> Session:
+    def _own_session(self) -> Session:
         if self.session is None:
             raise RuntimeError("Method only available for statements created from session. Use session.execute(statement)")
         return self.session
 
     def __await__(self) -> Generator[Any, None, Result]:
-        return self._session().execute(self).__await__()
+        return self._own_session().execute(self).__await__()
 
     async def execute(self, native_types: bool | None = None) -> Result:
         """Executes it on its session."""
-        return await self._session().execute(self, native_types=native_types)
+        return await self._own_session().execute(self, native_types=native_types)
 
     async def __aiter__(self) -> AsyncIterator[Row]:
-        session = self._session()
+        session = self._own_session()
         try:
             query, values = await self._bound(session)
             async for page in session._open().stream(query, values, **self._options).pages():
-                maker = row_maker(page._shape, self.native_types)
-                for row in page:
-                    yield maker.make(row)
+                for row in rows_like(page, self.native_types).of(page):
+                    yield row
         except _core.Error as error:
             raise translated(error) from error
 
@@ -147,9 +150,11 @@ class Statement(_Settings):
         execution_profile: str | None = None,
         native_types: bool | None = None,
     ) -> Statement:
-        """Binds values and sets options; returns itself."""
-        self._session()
+        """Binds values, of which none is left from before, and sets options; returns itself."""
+        self._own_session()
         if parameters is not None:
+            if self._version is not None:
+                self.reset_parameters(len(self._version.parameter_types))
             self._bind_all(parameters, value_types)
         self._configure(page_size, page_state, timeout, consistency, serial_consistency, execution_profile)
         if native_types is not None:
@@ -161,11 +166,11 @@ class Statement(_Settings):
         """Whether it can be sent as it is: its types are known, or there are no values."""
         return self._version is not None or not (self._values or self._named)
 
-    def _sent(self) -> tuple[str | _native.PreparedStatement, tuple[Any, ...] | None]:
-        """What the package executes, and its values."""
-        return self._query, None if self._version is None else tuple(self._values)
+    def _sent(self) -> tuple[str | _native.PreparedStatement, Sequence[Any] | None]:
+        """What the package executes, and its values, which it copies at once."""
+        return self._query, None if self._version is None else self._values
 
-    async def _bound(self, session: Session) -> tuple[str | _native.PreparedStatement, tuple[Any, ...] | None]:
+    async def _bound(self, session: Session) -> tuple[str | _native.PreparedStatement, Sequence[Any] | None]:
         """The same where a text with values may have to be prepared first."""
         if self._is_plain:
             return self._sent()
@@ -179,15 +184,15 @@ class Statement(_Settings):
         if len(self._values) > len(types):
             raise CassErrorLibBadParams(f"{len(self._values)} values are bound, and the statement takes {len(types)}")
         values = [*self._values, *([UNSET] * (len(types) - len(self._values)))]
-        for name, value in self._named.items():
+        for name, value in (self._named or {}).items():
             for index in _indexes(version.parameter_names, name):
                 values[index] = value
         return tuple(map(bindable, types, values))
 
     def _snapshot(self) -> Statement:
         """A copy that later calls of setters do not change."""
-        copy = Statement(self._query, self.session, 0, self.native_types, self._version)
-        copy._values, copy._named, copy._options = list(self._values), dict(self._named), dict(self._options)
+        copy = Statement(self._query, self.session, 0, self.native_types)
+        copy._version, copy._values, copy._named = self._version, list(self._values), dict(self._named or {})
         return copy
 
     # ---- values
@@ -195,7 +200,7 @@ class Statement(_Settings):
     def reset_parameters(self, count: int) -> None:
         """Forgets the values, and takes `count` from now on."""
         self._values = [UNSET] * count
-        self._named = {}
+        self._named = None
 
     def bind(self, idx: int, value: Any, value_type: ValueType | None = None) -> None:
         """Binds a value by its index. Raises CassErrorLibIndexOutOfBounds, or an error for a value that does not fit."""
@@ -206,21 +211,17 @@ class Statement(_Settings):
     def bind_by_name(self, name: str, value: Any, value_type: ValueType | None = None) -> None:
         """Binds a value by its name. Raises CassErrorLibNameDoesNotExist, or an error for a value that does not fit."""
         if self._version is None:
-            self._named[name] = self._checked(-1, value, value_type)
+            self._named = {**(self._named or {}), name: self._checked(-1, value, value_type)}
             return
         for index in _indexes(self._version.parameter_names, name):
             self._values[index] = self._checked(index, value, value_type)
 
-    def bind_list(self, values: Sequence[Any], value_types: Sequence[ValueType] | None = None) -> None:
-        """Binds values from left to right."""
-        version = self._version
-        if version is None or value_types is not None or len(values) > len(self._values):
-            for index, value in enumerate(values):
-                self.bind(index, value, None if value_types is None else value_types[index])
-            return
-        types, bound = version.parameter_types, self._values
+    _convert = staticmethod(bindable)
+
+    def _bind_each(self, values: Sequence[Any], value_types: Sequence[ValueType] | None) -> None:
+        """As `bind_list`, one after the other: of a text, with types, or too many."""
         for index, value in enumerate(values):
-            bound[index] = value if value is None or value is UNSET else binder(types[index])(value)
+            self.bind(index, value, None if value_types is None else value_types[index])
 
     def bind_tuple(self, values: Sequence[Any], value_types: Sequence[ValueType] | None = None) -> None:
         """Binds values from left to right."""
@@ -272,9 +273,9 @@ class Statement(_Settings):
     def set_page_size(self, page_size: int | None) -> None:
         """Rows of a page; not positive for all of them."""
         if page_size is not None and int(page_size) > 0:
-            self._options["page_size"] = int(page_size)
+            self._set("page_size", int(page_size))
         elif page_size is not None:
-            self._options.pop("page_size", None)
+            self._unset("page_size")
 
     def set_page_state(self, page_state: bytes | None) -> None:
         """From where on rows are read: `Result.page_state()`."""
@@ -318,10 +319,21 @@ def _indexes(names: Sequence[str], name: str) -> list[int]:
 class PreparedStatement:
     """A statement that the server has parsed; calling it, or `bind`, gives a Statement."""
 
-    def __init__(self, session: Session, prepared: _native.PreparedStatement, defaults: Mapping[str, Any]) -> None:
-        self._session = session
+    def __init__(
+        self,
+        session: Session,
+        prepared: _native.PreparedStatement,
+        timeout: float | None,
+        consistency: Consistency | None,
+        serial_consistency: Consistency | None,
+        execution_profile: str | None,
+        native_types: bool | None,
+    ) -> None:
         self._prepared = prepared
-        self._defaults = dict(defaults)
+        # What is bound begins as this.
+        self._template = Statement(prepared, session, 0, native_types)
+        self._template._configure(None, None, timeout, consistency, serial_consistency, execution_profile)
+        self._template._as_options()
 
     def __repr__(self) -> str:
         return f"<PreparedStatement {_core.shorten(self._prepared.query, 80)!r}>"
@@ -338,53 +350,43 @@ class PreparedStatement:
         native_types: bool | None = None,
     ) -> Statement:
         """A Statement with these values, a list or tuple, or a dict by name; those that are missing leave their columns alone."""
-        own = self._defaults
-        version = self._prepared._version
-        count = len(version.parameter_types)
-        statement = Statement(self._prepared, self._session, count, native_types or own["native_types"], version)
-        options = (
-            page_size,
-            page_state,
-            timeout or own["timeout"],
-            consistency or own["consistency"],
-            serial_consistency or own["serial_consistency"],
-            execution_profile or own["execution_profile"],
-        )
-        if options != _NO_OPTIONS:
-            statement._configure(*options)
+        statement = _native.statement_like(self._template, bool(native_types))
+        if (
+            page_size is not None
+            or page_state is not None
+            or timeout is not None
+            or consistency is not None
+            or serial_consistency is not None
+            or execution_profile is not None
+        ):
+            statement._configure(page_size, page_state, timeout or None, consistency, serial_consistency, execution_profile or None)
         if parameters is not None:
             statement._bind_all(parameters, None)
         return statement
 
-    def __call__(
-        self,
-        parameters: Any = None,
-        page_size: int | None = None,
-        page_state: bytes | None = None,
-        timeout: float | None = None,
-        consistency: Consistency | None = None,
-        serial_consistency: Consistency | None = None,
-        execution_profile: str | None = None,
-        native_types: bool | None = None,
-    ) -> Statement:
-        """As `bind`."""
-        return self.bind(parameters, page_size, page_state, timeout, consistency, serial_consistency, execution_profile, native_types)
+    __call__ = bind
 
     def set_execution_profile(self, statement: Statement | str | None, name: str | None = None) -> None:
         """The execution profile of the statements that are bound from now on; also called with the name alone."""
         if isinstance(statement, Statement):
             statement.set_execution_profile(name)
         else:
-            self._defaults["execution_profile"] = statement
+            self._template.set_execution_profile(statement or "")
+            self._template._as_options()
 
 
 class Batch(_Settings):
     """Statements that are executed together."""
 
+    __slots__ = ("_kind", "_made_options", "_options", "_statements", "tracing_enabled")
+
     def __init__(self, kind: str, timeout: float | None, execution_profile: str | None) -> None:
-        super().__init__()
+        self._options = {}
+        self._made_options = None
+        self.tracing_enabled = False
         self._kind = kind
-        self._statements: list[Statement] = []
+        # What is to be executed, with its values; or statements whose values have no types yet.
+        self._statements: list[Statement | tuple[str | _native.PreparedStatement, tuple[Any, ...] | None]] = []
         self._set("timeout", seconds_of(timeout))
         self.set_execution_profile(execution_profile)
 
@@ -403,11 +405,12 @@ class Batch(_Settings):
         """Adds a statement as it is now; what is bound to it later is not of this batch."""
         if not isinstance(statement, Statement):
             raise TypeError(f"a Statement can be added, not {type(statement).__name__}")
-        self._statements.append(statement._snapshot())
+        entry = _native.entry_of(statement)
+        self._statements.append(statement._snapshot() if entry is None else entry)
 
     async def _made(self, session: Session) -> _native.Batch:
-        batch = _native.Batch(self._kind, _native.Options(**self._options))
-        for statement in self._statements:
-            query, values = await statement._bound(session)
+        batch = _native.Batch(self._kind, self._as_options() or _native.Options())
+        for entry in self._statements:
+            query, values = await entry._bound(session) if isinstance(entry, Statement) else entry
             batch.add(query, values)
         return batch

@@ -153,6 +153,13 @@ async def test_prepared_statements(table):
     statement = select.bind({"id": 1, "C": 8})
     assert [row.c for row in await statement.execute()] == [9]
     assert [row.c for row in await statement([1, 6], page_size=100)] == [7, 8, 9]
+    with pytest.raises(errors.CassErrorServerInvalidQuery):  # calling begins anew: what was bound before is not taken along
+        await statement({"id": 1})
+    select.set_execution_profile("unknown")
+    with pytest.raises(errors.CassErrorLibExecutionProfileInvalid):
+        await select([1, 7])
+    select.set_execution_profile("")
+    assert len(await select([1, 7], timeout=1.0, page_size=1)) == 1
     with pytest.raises(errors.CassErrorLibNameDoesNotExist):
         select.bind({"nothing": 1})
     with pytest.raises(errors.CassErrorLibIndexOutOfBounds):
@@ -161,6 +168,58 @@ async def test_prepared_statements(table):
         statement.bind(0, "one")
     with pytest.raises(errors.CassErrorServerSyntaxError):
         await table.create_prepared("SELEKT")
+
+
+async def test_what_execute_returns_is_a_coroutine_to_asyncio(table):
+    statement = table.query("SELECT c FROM t WHERE id = 1")
+    prepared = (await table.create_prepared("SELECT c FROM t WHERE id = ?"))([1])
+    for one in (statement, prepared, table.query("SELECT c FROM t WHERE id = ?", [1])):
+        assert asyncio.iscoroutine(unawaited := table.execute(one))
+        assert len(await unawaited) == 10
+        assert len(await asyncio.wait_for(table.execute(one), 5)) == 10
+        assert len(await asyncio.create_task(table.execute(one))) == 10
+        assert [len(found) for found in await asyncio.gather(one, table.execute(one))] == [10, 10]
+    mistakes = await asyncio.gather(*(table.execute(wrong) for wrong in (None, "SELECT", 5)), return_exceptions=True)
+    assert [type(mistake) for mistake in mistakes] == [TypeError] * 3
+    with pytest.warns(RuntimeWarning, match="never awaited"):
+        table.execute(statement)
+
+
+@pytest.mark.parametrize(
+    ("cql_type", "fits", "others"),
+    [
+        ("int", [2**31 - 1, -(2**31)], {"5": 5, 5.9: 5}),
+        ("bigint", [2**63 - 1, -(2**63)], {"5": 5}),
+        ("double", [1.5, float("inf")], {"1.5": 1.5, 3: 3.0}),
+        ("text", ["x", "", "é"], {5: "5", b"x": "x"}),
+        ("blob", [b"x", b""], {}),
+        ("boolean", [True, False], {1: True, 0.0: False}),
+    ],
+)
+async def test_values_of_the_commonest_types(table, cql_type, fits, others):
+    await table.query(f"CREATE TABLE IF NOT EXISTS of_{cql_type} (id int PRIMARY KEY, v {cql_type})")
+    insert = await table.create_prepared(f"INSERT INTO of_{cql_type} (id, v) VALUES (?, ?)")
+    for given, expected in [*((value, value) for value in fits), *others.items()]:
+        statement = insert.bind()
+        statement.bind_list([1, given])
+        await statement
+        found = (await table.query(f"SELECT v FROM of_{cql_type}")).first().v
+        assert (found, type(found)) == (expected, type(expected))
+    await insert([1, None])
+    assert (await table.query(f"SELECT v FROM of_{cql_type}")).first().v is None
+    statement = insert.bind([1, fits[0]])
+    statement.bind_list([2])  # the others stay as they are
+    await statement
+    assert {row.id: row.v for row in await table.query(f"SELECT id, v FROM of_{cql_type}")} == {1: None, 2: fits[0]}
+
+
+@pytest.mark.parametrize(("cql_type", "value"), [("int", 2**31), ("int", -(2**31) - 1), ("bigint", 2**63), ("bigint", -(2**63) - 1)])
+async def test_numbers_that_do_not_fit_are_refused_when_they_are_bound(table, cql_type, value):
+    await table.query(f"CREATE TABLE IF NOT EXISTS of_{cql_type} (id int PRIMARY KEY, v {cql_type})")
+    insert = await table.create_prepared(f"INSERT INTO of_{cql_type} (id, v) VALUES (?, ?)")
+    for bind in (insert.bind, insert, insert.bind().bind_list):
+        with pytest.raises(OverflowError):
+            bind([1, value])
 
 
 async def test_native_types(table):
@@ -243,6 +302,17 @@ async def test_batches_have_their_statements_as_they_were_added(table, make):
     await table.execute_batch(batch)
     rows = [tuple(row.values()) for row in await table.query("SELECT c, v, b FROM t WHERE id = 7")]
     assert rows == [(0, "seven 0", None), (1, "seven 1", None), (2, "seven 2", None), (3, None, 2**40), (4, "text", None)]
+
+
+async def test_a_batch_is_executed_again_with_what_was_added_since(table):
+    batch = acsylla.create_batch_unlogged()
+    result = await table.execute_batch(batch)  # of nothing, as a loop over no rows makes it
+    assert (len(result), result.first(), list(result), result.columns_names(), result.has_more_pages()) == (0, None, [], [], False)
+    insert = await table.create_prepared("INSERT INTO t (id, c) VALUES (?, ?)")
+    for c in range(3):
+        batch.add_statement(insert([8, c]))
+        await table.execute_batch(batch)
+        assert [row.c for row in await table.query("SELECT c FROM t WHERE id = 8")] == list(range(c + 1))
 
 
 async def test_counters(table):

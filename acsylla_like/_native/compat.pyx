@@ -1,0 +1,258 @@
+# What acsylla_like.compat does for every value and every row, where Python would take longer than the request.
+
+from cpython.object cimport PyTypeObject
+
+
+cdef inline object _made_of(type cls):
+    """As `cls.__new__(cls)`, which would look that up each time."""
+    return (<PyTypeObject*>cls).tp_new(cls, <PyObject*>_NO_ARGUMENTS, NULL)
+
+
+cdef tuple _NO_ARGUMENTS = ()
+
+
+def fitting_values(tuple types not None, values, convert):
+    """The values as the package binds them, as a list: those of the commonest types as they are, for the others what
+    `convert(cql_type, value)` makes of them, which raises where they do not fit. No more values than types."""
+    cdef list fitting = list(values)
+    cdef Py_ssize_t i
+    if len(fitting) > len(types):
+        raise ValueError(f"{len(fitting)} values for {len(types)} types")
+    for i in range(len(fitting)):
+        if not _fits((<CqlType>types[i]).kind, fitting[i]):
+            fitting[i] = convert(types[i], fitting[i])
+    return fitting
+
+
+cdef inline bint _fits(int kind, object value) except -1:
+    cdef int overflow = 0
+    cdef int64_t number
+    if value is None or value is _UNSET:
+        return True
+    if kind == VALUE_INT:
+        if type(value) is not int:
+            return False
+        number = PyLong_AsLongLongAndOverflow(value, &overflow)
+        return not overflow and INT32_MIN <= number <= INT32_MAX
+    if kind == VALUE_BIGINT or kind == VALUE_COUNTER:
+        if type(value) is not int:
+            return False
+        PyLong_AsLongLongAndOverflow(value, &overflow)
+        return not overflow
+    if kind == VALUE_TEXT:
+        return type(value) is str
+    if kind == VALUE_DOUBLE:
+        return type(value) is float
+    if kind == VALUE_BLOB:
+        return type(value) is bytes
+    return kind == VALUE_BOOLEAN and PyBool_Check(value)
+
+
+cdef class StatementParts:
+    """What a statement of compat's is made of; see there."""
+
+    def bind_list(self, values, value_types=None):
+        """Binds values from left to right."""
+        if self._version is None or value_types is not None or self._values is None or len(values) > len(self._values):
+            return self._bind_each(values, value_types)
+        cdef list fitting = fitting_values(self._version.parameter_types, values, self._convert)
+        self._values = fitting if len(fitting) == len(self._values) else fitting + self._values[len(fitting):]
+
+
+def statement_like(StatementParts template not None, bint native_types):
+    """A statement of the template's class and of its prepared statement, with no values yet."""
+    cdef StatementParts made = _made_of(type(template))
+    cdef PreparedVersion version = version_of(<PreparedStatement?>template._query)
+    made.session = template.session
+    made._query = template._query
+    made._version = version
+    made._options = template._options
+    made._made_options = template._made_options
+    made._values = [_UNSET] * len(version.parameter_types)
+    made.native_types = native_types or template.native_types
+    return made
+
+
+def entry_of(StatementParts statement not None):
+    """What of a statement of compat's is added to a batch now: its text or prepared statement, and its values, which no longer change;
+    or None where their types are not known."""
+    if statement._version is not None:
+        return statement._query, tuple(statement._values)
+    return None if statement._values or statement._named else (statement._query, None)
+
+
+def request_of(Session session not None, statement, native_types, Answers plain, Answers native):
+    """The request that executes a statement of compat's, or None where there is more to it: mistakes, traces, options that were
+    not looked at yet, values whose types are not known."""
+    cdef StatementParts parts
+    cdef object values = None
+    if not session.is_open or not isinstance(statement, StatementParts):
+        return None
+    parts = <StatementParts>statement
+    if parts.tracing_enabled or parts._made_options is None and parts._options:
+        return None
+    if parts._version is not None:
+        values = parts._values
+    elif parts._values or parts._named:
+        return None
+    if parts.native_types if native_types is None else native_types:
+        plain = native
+    return session._request(parts._query, values, parts._made_options, plain)
+
+
+cdef class NamedResult:
+    """A result whose rows are NamedRows; compat's Result derives from it."""
+
+    def __init__(self, Result result not None, bint native_types, bint is_traced):
+        self._result = result
+        self.native_types = native_types
+        if is_traced:
+            tracing_id = result.tracing_id
+            self.tracing_id = None if tracing_id is None else str(tracing_id)
+
+    def __len__(self):
+        return 0 if self._result is None else self._result.row_count
+
+    def __iter__(self):
+        return named_rows(self._result, self.native_types, self._rows_of_columns).of(self._result)
+
+    def all(self):
+        """The rows."""
+        return named_rows(self._result, self.native_types, self._rows_of_columns).of(self._result)
+
+    def first(self):
+        """The first row, or None."""
+        cdef NamedRows rows
+        if self._result.row_count == 0:
+            return None
+        rows = named_rows(self._result, self.native_types, self._rows_of_columns)
+        try:
+            return rows.make(self._result[0])
+        except _errors.Error as error:
+            raise rows.translate(error) from error
+
+
+@cython.final
+cdef class Answers:
+    """What those get who await a request of compat's: a result of that class, or what `translate` makes of an error."""
+
+    def __init__(self, type result_class not None, bint native_types, bint is_traced, translate):
+        if not issubclass(result_class, NamedResult):
+            raise TypeError(f"results must be a NamedResult, not a {result_class.__name__}")
+        self.result_class = result_class
+        self.native_types = native_types
+        self.is_traced = is_traced
+        self.translate = translate
+
+    cdef object result_of(self, object result):
+        cdef NamedResult made
+        if self.is_traced:
+            return self.result_class(result, self.native_types, True)
+        made = _made_of(self.result_class)
+        made._result = result
+        made.native_types = self.native_types
+        return made
+
+    cdef object error_of(self, object error):
+        return self.translate(error) if isinstance(error, _errors.Error) else error
+
+
+cdef class NamedRow:
+    """A row's names and values; compat's Row derives from it."""
+
+    def __init__(self, names, values):
+        self._names = tuple(names)
+        self._values = tuple(values)
+
+    def __len__(self):
+        return 0 if self._values is None else len(self._values)
+
+    def __getattr__(self, str name):
+        if self._names is not None and name in self._names:
+            return self._values[self._names.index(name)]
+        raise AttributeError(f"this row has no column {name!r}, but {', '.join(self._names or ())}")
+
+    def as_list(self):
+        """The values."""
+        return list(self._values)
+
+    def as_tuple(self):
+        """The values."""
+        return self._values
+
+
+@cython.final
+cdef class NamedRows:
+    """Makes rows of a class, which derives from NamedRow, of those of results with the same columns; `reads` has for each column a
+    function for its value, or None."""
+
+    def __init__(self, type row_class not None, tuple names not None, reads, translate):
+        if not issubclass(row_class, NamedRow):
+            raise TypeError(f"rows must be a NamedRow, not a {row_class.__name__}")
+        self.row_class = row_class
+        self.names = names
+        self.reads = [(index, read) for index, read in enumerate(reads) if read is not None]
+        self.translate = translate
+
+    cpdef make(self, Row row):
+        """The row of that class for one of a result's."""
+        cdef NamedRow made = _made_of(self.row_class)
+        cdef list values
+        made._names = self.names
+        made._values = _values_of_row(row)
+        if self.reads:
+            values = list(made._values)
+            for index, read in self.reads:
+                value = values[<Py_ssize_t>index]
+                if value is not None:
+                    values[<Py_ssize_t>index] = read(value)
+            made._values = tuple(values)
+        if self.holds_no_containers:  # as new_row does
+            PyObject_GC_UnTrack(<void*>made._values)
+            PyObject_GC_UnTrack(<void*>made)
+        return made
+
+    def of(self, Result result not None):
+        """Iterates over the rows of a result; an Error on the way is raised as what `translate` makes of it."""
+        cdef NamedRowIterator iterator = NamedRowIterator.__new__(NamedRowIterator)
+        iterator.rows = self
+        iterator.source = iter(result)
+        return iterator
+
+
+cpdef NamedRows named_rows(Result result, bint native_types, make):
+    """The NamedRows of a result's columns: `make(names, types, native_types)`, called once for results of the same metadata."""
+    if result is None:
+        raise TypeError("this result was made by __new__")
+    cdef Columns columns = _NO_COLUMNS if result.result_columns is None else result.result_columns
+    if native_types:
+        if columns.native_rows is None:
+            columns.native_rows = make(columns.names, columns.types, True)
+            columns.native_rows.holds_no_containers = columns.holds_no_containers
+        return columns.native_rows
+    if columns.plain_rows is None:
+        columns.plain_rows = make(columns.names, columns.types, False)
+        columns.plain_rows.holds_no_containers = columns.holds_no_containers
+    return columns.plain_rows
+
+
+@cython.final
+cdef class NamedRowIterator:
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        cdef Row row = None
+        if self.source is not None:
+            try:
+                row = None if self.source.reader is None else self.source.reader.read()
+            except _errors.Error as error:
+                raise self.rows.translate(error) from error
+        if row is None:
+            self.source = None
+            raise StopIteration
+        return self.rows.make(row)
+
+    def close(self):
+        """As of a generator."""
+        self.source = None
