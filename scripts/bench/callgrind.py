@@ -119,7 +119,9 @@ def measure(program: Program) -> dict[str, Counter[tuple[str, str]]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
-    parser.add_argument("--client", default="acsylla_like", help="or acsylla, whose one library is binding and driver (default: us)")
+    parser.add_argument(
+        "--client", default="acsylla_like", help="or compat; or acsylla, whose one library is binding and driver (default: us)"
+    )
     parser.add_argument("--functions", type=int, default=0, metavar="N", help="also list the N dearest functions of the binding")
     parser.add_argument("--retry-policy", action="store_true", help="with a retry policy, which has nothing to do")
     parser.add_argument("--json", type=Path, help="also write the counts to this file")

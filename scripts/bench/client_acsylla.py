@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Awaitable, Iterator
-from importlib.metadata import version
 from typing import Any
 
 import acsylla
 
 
 class Client:
-    version = version("acsylla")
+    version = acsylla.version.__version__
 
     async def connect(self, host: str, port: int, keyspace: str) -> None:
         self.cluster = acsylla.create_cluster([host], port=port, log_level="critical")

@@ -20,7 +20,14 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 
-COLOURS = {"acsylla_like": "#0b6e4f", "acsylla": "#c1666b", "bare_driver": "#48494b", "scyllapy": "#e4b363", "cassandra_driver": "#6c8ead"}
+COLOURS = {
+    "acsylla_like": "#0b6e4f",
+    "compat": "#5aa786",
+    "acsylla": "#c1666b",
+    "bare_driver": "#48494b",
+    "scyllapy": "#e4b363",
+    "cassandra_driver": "#6c8ead",
+}
 CUT_AT = 12
 FIGURES = {
     "cpu": ("client CPU, µs per request or row", 1e6),

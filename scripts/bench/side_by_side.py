@@ -37,9 +37,9 @@ import acsylla_like
 HERE = Path(__file__).resolve().parent
 CLIENTS = (
     "acsylla_like", "acsylla", "acsylla_like:uvloop", "acsylla:uvloop", "bare_driver:eventfd", "bare_driver:callback",
-    "scyllapy", "cassandra_driver",
+    "compat", "scyllapy", "cassandra_driver",
 )  # fmt: skip
-PACKAGES = {"cassandra_driver": "cassandra"}
+PACKAGES = {"cassandra_driver": "cassandra", "compat": "acsylla_like.compat"}
 # So much less work for those that take so much longer.
 SLOWNESS = {"scyllapy": 10, "cassandra_driver": 10}
 
