@@ -18,7 +18,14 @@ from acsylla_like import errors as _core
 from acsylla_like.authentication import DsePlainTextAuthenticator
 from acsylla_like.cluster import create_cluster as create_core_cluster
 from acsylla_like.compat.enums import Consistency, HostListenerEvent, SSLVerifyFlags, serial_or_none
-from acsylla_like.compat.errors import CassErrorLibNoHostsAvailable, CassErrorLibNotImplemented, translated
+from acsylla_like.compat.errors import (
+    CassErrorLibBadParams,
+    CassErrorLibNoHostsAvailable,
+    CassErrorLibNotImplemented,
+    CassErrorSslInvalidCert,
+    CassErrorSslInvalidPrivateKey,
+    translated,
+)
 from acsylla_like.compat.logger import Logger, LoggingCallback
 from acsylla_like.compat.records import LatencyAwareRoutingSettings, SpeculativeExecutionPolicy
 from acsylla_like.compat.retry import retry_policy as retry_policy_of
@@ -87,6 +94,8 @@ class Cluster:
                 self._core = create_core_cluster(self._contact_points or None, execution_profiles=self._profiles, **options)
             except _core.Error as error:  # a certificate or a key that is none
                 raise translated(error) from error
+            except ValueError as error:
+                raise CassErrorLibBadParams(f"Bad parameters: {error}") from error
         return self._core
 
     def _check(self) -> None:
@@ -122,6 +131,8 @@ class Cluster:
         """Adds nodes to start with, like "10.0.0.1,10.0.0.2"; empty text forgets all."""
         if contact_points is None:
             return
+        if not isinstance(contact_points, str):
+            raise TypeError(f"contact_points must be a str, not {type(contact_points).__name__}")
         self._core = None
         if not contact_points.strip():
             self._contact_points = []
@@ -168,6 +179,13 @@ class Cluster:
         the system trusts."""
         if not enabled:
             return
+        for text, what, error_class in (
+            (trusted_cert, "trusted certificate", CassErrorSslInvalidCert),
+            (cert, "certificate", CassErrorSslInvalidCert),
+            (private_key, "private key", CassErrorSslInvalidPrivateKey),
+        ):
+            if text is not None and "-----BEGIN " not in text:  # the package would take it for the path of a file
+                raise error_class(f"Unable to load {what}: it is no PEM text, which has a line with -----BEGIN")
         flags = SSLVerifyFlags.PEER_CERT if verify_flags is None else SSLVerifyFlags(verify_flags)
         tls = Tls(
             trust=trusted_cert,
@@ -434,8 +452,12 @@ class Cluster:
 
     def set_client_id(self, client_id: str | uuid.UUID | None) -> None:
         """The id by which the server's table of clients knows the sessions."""
-        if client_id is not None:
+        if client_id is None:
+            return
+        try:
             self._set("client_id", client_id if isinstance(client_id, uuid.UUID) else uuid.UUID(client_id))
+        except ValueError as error:
+            raise CassErrorLibBadParams(f"Bad parameters: client_id {client_id!r} is no UUID") from error
 
     # ---- callbacks
 

@@ -100,7 +100,7 @@ def create_cluster(
     """A cluster, to open sessions to. What each option does says the Cluster's setter of that name; times that name no unit are in
     seconds. A running loop is not needed.
 
-    Raises ValueError or TypeError for options that do not fit.
+    Raises CassErrorLibBadParams, another CassException, ValueError or TypeError for options that do not fit.
     """
     cluster = Cluster()
     if isinstance(contact_points, (list, tuple)):
@@ -120,7 +120,7 @@ def create_cluster(
     cluster.set_consistency(_level(consistency))
     cluster.set_serial_consistency(_level(serial_consistency))
     cluster.set_hostname_resolution(hostname_resolution)
-    flags = SSLVerifyFlags[ssl_verify_flags.upper()] if isinstance(ssl_verify_flags, str) else ssl_verify_flags
+    flags = _verify_flags(ssl_verify_flags)
     cluster.set_ssl(bool(ssl_enabled), ssl_cert, ssl_private_key, ssl_private_key_password or "", ssl_trusted_cert, flags)
     cluster.set_num_threads_io(num_threads_io)
     cluster.set_queue_size_io(queue_size_io)
@@ -202,6 +202,14 @@ def _level(given: str | Consistency | None) -> int | None:
             raise ValueError(f"consistency {given!r} is none of {', '.join(Consistency.__members__)}")
         given = Consistency[given.upper()]
     return None if given is None else given.value
+
+
+def _verify_flags(given: str | SSLVerifyFlags | None) -> SSLVerifyFlags | None:
+    if isinstance(given, str):
+        if given.upper() not in SSLVerifyFlags.__members__:
+            raise ValueError(f"ssl_verify_flags {given!r} is none of {', '.join(SSLVerifyFlags.__members__)}")
+        return SSLVerifyFlags[given.upper()]
+    return given
 
 
 def _milliseconds(seconds: float | None) -> int | None:

@@ -100,15 +100,26 @@ def test_what_options_become(options, expected, monkeypatch):
         ({"consistency": "most"}, ValueError, "consistency 'most' is none of"),
         ({"timestamp_gen": "clock"}, ValueError, "timestamp_gen must be 'server_side' or 'monotonic', not 'clock'"),
         ({"retry_policy": "often"}, ValueError, "Retry policy must be 'default' or 'fallthrough', not 'often'"),
-        ({"client_id": "5"}, ValueError, "badly formed"),
-        ({"port": 0}, ValueError, "port must be between"),
-        ({"local_port_range_min": 5, "local_port_range_max": 1}, ValueError, "shard_aware_port must be a range within 1024"),
+        ({"client_id": "5"}, errors.CassErrorLibBadParams, "client_id '5' is no UUID"),
+        ({"port": 0}, errors.CassErrorLibBadParams, "port must be between"),
+        ({"num_threads_io": 0}, errors.CassErrorLibBadParams, "num_threads_io must be between"),
+        ({"local_port_range_min": 5, "local_port_range_max": 1}, errors.CassErrorLibBadParams, "must be a range within 1024"),
+        ({"cloud_secure_connection_bundle": "/nowhere.zip"}, errors.CassErrorLibBadParams, "has the contact points"),
+        ({"ssl_enabled": True, "ssl_cert": "x"}, errors.CassErrorSslInvalidCert, "certificate: it is no PEM text"),
+        ({"ssl_enabled": True, "ssl_trusted_cert": "x"}, errors.CassErrorSslInvalidCert, "trusted certificate: it is no PEM text"),
+        ({"ssl_enabled": True, "ssl_private_key": "/etc/key"}, errors.CassErrorSslInvalidPrivateKey, "it is no PEM text"),
+        ({"ssl_verify_flags": "everything"}, ValueError, "'everything' is none of NONE, PEER_CERT"),
         ({"dse_gssapi_authenticator": acsylla.DseGssapiAuthenticator("s", "p")}, errors.CassErrorLibNotImplemented, "Kerberos"),
     ],
 )
 def test_options_that_do_not_fit(options, error_class, words):
     with pytest.raises(error_class, match=words):
         acsylla.create_cluster(["127.0.0.1"], **options)
+
+
+def test_contact_points_that_are_no_text():
+    with pytest.raises(TypeError, match="contact_points must be a str, not set"):
+        acsylla.create_cluster({"127.0.0.1"})
 
 
 async def test_setters_beside_options(cassandra, keyspace):

@@ -76,8 +76,6 @@ async def _set_later(server: ScriptedServer, client) -> None:
 def test_certificates_that_are_none_are_named_at_once():
     with pytest.raises(errors.CassErrorSourceSsl):
         acsylla.create_cluster([ADDRESS], ssl_enabled=True, ssl_cert="-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
-    with pytest.raises(KeyError):
-        acsylla.create_cluster([ADDRESS], ssl_enabled=True, ssl_verify_flags="everything")
 
 
 DSE = "com.datastax.bdp.cassandra.auth.DseAuthenticator"
