@@ -579,6 +579,7 @@ cdef class Request(TicketHolder):
     cdef bint gathers_pages
     cdef bint idempotent
     cdef bint is_routed                 # its node was found by the routing key, as far as that could be
+    cdef bint is_own                    # a question of the package's own, or a step of another request: not counted as the user's
     cdef bint is_step                   # on the way of a request that the session has taken: it may be closing
     cdef bint is_unfinished             # among the session's unfinished
     cdef bint has_recovered
@@ -828,9 +829,10 @@ cdef class Session:
     cdef dict user_types                # (keyspace, name) -> class
     cdef readonly bint is_open
     cdef readonly Py_ssize_t in_flight  # requests that the driver has not answered
-    cdef uint64_t requests_started
+    cdef uint64_t requests_started      # the user's, as are the next two
     cdef uint64_t requests_failed
     cdef uint64_t requests_cancelled
+    cdef uint64_t questions_asked       # the package's own, and steps of the user's
     cdef set unfinished                 # requests that have more to send after the driver's next answer
     cdef readonly bint is_finishing     # takes no new requests, but lets those that were taken go on
     cdef object prepared_cache          # OrderedDict: (keyspace, text) -> PreparedStatement

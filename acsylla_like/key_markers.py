@@ -121,7 +121,7 @@ async def partition_key(session: Session, keyspace: str, table: str, options: Op
 
     Raises what `execute` raises.
     """
-    rows = await session._execute_with(_KEY, (keyspace, table), options)
+    rows = await session._ask(_KEY, (keyspace, table), options)
     return tuple(column for column, _ in sorted(rows, key=lambda row: row.position))
 
 

@@ -521,9 +521,9 @@ async def read_metadata(session: Session, keyspace: str | None, timeout: float |
 
 async def _read(session: Session, query: str, options: Options) -> list[Result]:
     """The pages of a query, not decoded yet."""
-    pages = [await session._execute_with(query, None, options)]
+    pages = [await session._ask(query, None, options)]
     while pages[-1].has_more_pages:
-        pages.append(await pages[-1].next_page())
+        pages.append(await session._ask(query, None, options.with_changes(paging_state=pages[-1].paging_state)))
     return pages
 
 

@@ -460,7 +460,7 @@ class Router:
             task.exception()  # seen by those who wait; nobody may be left
 
     async def _ask(self, query: str, *values: Any) -> Sequence[tuple[Any, ...]]:
-        result = await self._session._execute_with(query, values or None, self._options())
+        result = await self._session._ask(query, values or None, self._options())
         return [row.as_tuple() for row in result]
 
     def _options(self) -> Options:

@@ -679,10 +679,12 @@ class Session(_native.Session):
     def metrics(self) -> dict[str, dict[str, float]]:
         """What the driver counts and what we count, as nested dicts; latencies in seconds, rates in requests per second.
 
-        `requests`: the driver's latencies over its recent requests, and its rates; `connections`; `errors`; `session`: this
-        session's own counts since it was opened (`in_flight`: not answered by now); `retries`: those of retry policies (`sent`: tries
-        after the first; `succeeded`: requests that were answered by one; `ignored`: errors that a policy passed over; `over_budget`:
-        tries that the budget did not allow).
+        `requests`: the driver's latencies over its recent requests, and its rates; `connections`; `errors`; `speculative`; `session`:
+        this session's own counts since it was opened: requests of yours that were `started`, `failed` and `cancelled`, where a page
+        of `stream` or `scan` is one and a row of `execute_many` is none; `asked`: what was asked beside these, such as preparing and
+        reading the schema; `in_flight`: not answered by now; `prepared`: statements that are kept; `retries`: those of retry policies
+        (`sent`: tries after the first; `succeeded`: requests that were answered by one; `ignored`: errors that a policy passed over;
+        `over_budget`: tries that the budget did not allow).
         """
         return {**super().metrics(), "retries": dict(self._retries.counts)}
 

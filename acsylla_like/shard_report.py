@@ -139,7 +139,7 @@ async def _some_keys(session: Session, source: str, names: str, n: int, options:
 
     async def first_behind(token: int) -> tuple[Any, ...] | None:
         async with limit:
-            row = (await session._execute_with(behind, (token,), options)).first()
+            row = (await session._ask(behind, (token,), options)).first()
             return None if row is None else row.as_tuple()
 
     found = await asyncio.gather(*(first_behind(random.randrange(-(2**63), 2**63)) for _ in range(n)))
@@ -152,7 +152,7 @@ async def _some_keys(session: Session, source: str, names: str, n: int, options:
 
 async def _traced(session: Session, read: PreparedStatement, values: Sequence[Any], options: Options) -> _Arrival:
     route = await session.explain(read, values)
-    result = await session._execute_with(read, values, options.with_changes(tracing=True))
+    result = await session._ask(read, values, options.with_changes(tracing=True))
     node = None if result.coordinator is None else result.coordinator.address
     return _Arrival(route, node, await _shard_of(session, result, options))
 
@@ -165,14 +165,14 @@ async def _shard_of(session: Session, result: Result, options: Options) -> int |
     whole = "SELECT coordinator, duration FROM system_traces.sessions WHERE session_id = ?"
     while True:
         # The shard that took the request writes its own events before this row; those of other shards come when they come.
-        found = (await session._execute_with(await _prepared(session, whole), (result.tracing_id,), options)).first()
+        found = (await session._ask(await _prepared(session, whole), (result.tracing_id,), options)).first()
         if found is not None and found.duration is not None:
             break
         if time.monotonic() > deadline:
             return None
         await asyncio.sleep(_PAUSE)
     query = "SELECT event_id, source, thread FROM system_traces.events WHERE session_id = ?"
-    events = (await session._execute_with(await _prepared(session, query), (result.tracing_id,), options)).all()
+    events = (await session._ask(await _prepared(session, query), (result.tracing_id,), options)).all()
     # In the order of time. Clocks of other nodes may be behind, so the coordinator's own go before, where it is called the same.
     own = [event for event in events if event.source == found.coordinator] or events
     match = _SHARD.fullmatch(own[0].thread or "") if own else None
@@ -191,7 +191,7 @@ async def connections_by_shard(session: Session, options: Options) -> dict[str, 
     for node in await session._routing().nodes():
         here = options.with_changes(host=(node.address, node.port))
         try:
-            rows = await session._execute_with("SELECT shard_id, client_type FROM system.clients", None, here)
+            rows = await session._ask("SELECT shard_id, client_type FROM system.clients", None, here)
         except (errors.InvalidQuery, errors.Unauthorized):
             continue  # Cassandra has another table
         except (errors.NoHostsAvailable, errors.ConnectionLost, errors.RequestTimeout):

@@ -63,7 +63,7 @@ async def target_of(session: Session, table: str, options: Options) -> Target:
     keyspace, name = table_name(table, session.keyspace)
     timeout = options.timeout_or(session.cluster.request_timeout)
     plain = Options(consistency="ONE", tracing=False, timeout=timeout, page_size=5000)
-    kinds = {row.column_name: row.kind async for row in await session._execute_with(_KEY_KINDS, (keyspace, name), plain)}
+    kinds = {row.column_name: row.kind async for row in await session._ask(_KEY_KINDS, (keyspace, name), plain)}
     columns = await columns_of_table(session, keyspace, name, timeout)
     if not kinds or columns is None:
         raise ValueError(f"there is no table {keyspace}.{name}")

@@ -120,7 +120,7 @@ def _over_racks(around: Sequence[Node], factors: Mapping[str, int]) -> list[Node
 
 async def read_topology(session: Session, options: Options) -> Topology:
     """Asks one node for itself and its peers. Raises what `execute` raises; ClientError when no node answers both questions."""
-    result = await session._execute_with(_LOCAL, None, options)
+    result = await session._ask(_LOCAL, None, options)
     local = result.single()
     here = result.coordinator
     if here is not None and _native.library_functions()["cass_statement_set_host_n"]:
@@ -128,7 +128,7 @@ async def read_topology(session: Session, options: Options) -> Topology:
     question = _PEERS_V2
     for _ in range(_MOST_TRIES):
         try:
-            peers = (await session._execute_with(question, None, options)).all()
+            peers = (await session._ask(question, None, options)).all()
         except errors.InvalidQuery:
             if question == _PEERS:
                 raise

@@ -188,6 +188,32 @@ async def test_the_repr_tells_where_and_in_what_state(scripted):
 # ---- metrics ----------------------------------------------------------------------------------------------------------
 
 
+async def test_what_the_session_asks_for_itself_is_counted_apart(cassandra, keyspace):
+    async with acsylla_like.connect(cassandra.contact_points, port=cassandra.port, keyspace=keyspace) as session:
+        await session.execute("CREATE TABLE IF NOT EXISTS counted (k int PRIMARY KEY, v int)")
+        before = session.metrics()["session"]
+        insert = await session.create_prepared("INSERT INTO counted (k, v) VALUES (?, ?)")
+        await session.metadata()
+        await session.explain(insert, [1, 2])
+        asked = session.metrics()["session"]
+        assert {name: asked[name] - before[name] for name in ("started", "failed", "cancelled")} == {
+            "started": 0,
+            "failed": 0,
+            "cancelled": 0,
+        }
+        assert asked["asked"] - before["asked"] > 5
+        with pytest.raises(errors.InvalidQuery):
+            await session.create_prepared("SELECT nothing FROM counted")
+        batch = acsylla_like.create_batch_unlogged().add("INSERT INTO counted (k, v) VALUES (?, 1)", [1])
+        await session.execute(batch)  # prepared, and executed
+        with pytest.raises(errors.InvalidQuery):
+            await session.execute("SELECT nothing FROM counted WHERE k = ?", [1])
+        rows = [row async for row in session.stream("SELECT k FROM counted", page_size=1)]
+        after = session.metrics()["session"]
+        assert after["started"] - asked["started"] == 2 + len(rows) + 1  # the last page is empty
+        assert after["failed"] - asked["failed"] == 1
+
+
 async def test_metrics_count(scripted, asking):
     before = asking.metrics()
     for _ in range(20):
@@ -204,7 +230,7 @@ async def test_metrics_count(scripted, asking):
     after = asking.metrics()
     counted = {name: after["session"][name] - before["session"][name] for name in ("failed", "cancelled", "prepared")}
     assert counted == {"failed": 1, "cancelled": 1, "prepared": 1}
-    assert after["session"]["started"] - before["session"]["started"] >= 23
+    assert after["session"]["started"] - before["session"]["started"] == 23
     assert after["errors"]["request_timeouts"] == 1
     assert after["connections"]["total"] >= 1
     requests = after["requests"]

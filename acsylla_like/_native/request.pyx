@@ -165,7 +165,7 @@ cdef class Request(TicketHolder):
         self.cancel_message = msg
         self.state = CANCELLED
         self.has_ended()
-        if self.session is not None:
+        if self.session is not None and not self.is_own:
             self.session.requests_cancelled += 1
         if self.delegate is not None:
             self.delegate.cancel(msg) if msg is not None else self.delegate.cancel()
@@ -218,7 +218,10 @@ cdef class Request(TicketHolder):
             self.loop = current_loop()
             self.reactor = reactor_of(self.loop)
             if self.session is not None:
-                self.session.requests_started += 1
+                if self.is_own:
+                    self.session.questions_asked += 1
+                else:
+                    self.session.requests_started += 1
             self.started = monotonic()
             if self.exception_value is not None:
                 self.fail(self.exception_value)
@@ -421,7 +424,7 @@ cdef class Request(TicketHolder):
         self.exception_traceback = error.__traceback__
         self.exception_unseen = True
         self.state = DONE
-        if self.session is not None:
+        if self.session is not None and not self.is_own:
             self.session.requests_failed += 1
         self.release()
         return self.schedule_callbacks()

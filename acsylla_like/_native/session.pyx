@@ -171,17 +171,23 @@ cdef class Session:
         """As `_request`; raises mistakes at once."""
         return self.request_for(query, parameters, options)
 
-    def _step(self, query, parameters, Options options not None):
-        """As `_execute_with`, on the way of another request: it is taken even when the session is being closed."""
+    def _ask(self, query, parameters, Options options not None):
+        """As `_execute_with`, for what the package wants to know itself."""
         cdef Request request = self.request_for(query, parameters, options)
-        request.is_step = True
+        request.is_own = True
+        return request
+
+    def _step(self, query, parameters, Options options not None):
+        """As `_ask`, on the way of another request: it is taken even when the session is being closed."""
+        cdef Request request = self.request_for(query, parameters, options)
+        request.is_step = request.is_own = True
         return request
 
     def _step_at(self, query, parameters, Options options not None, node):
         """As `_step`, at a node, an (address, port), that its routing key has chosen; at any when that is None."""
         cdef Request request = new_request(self, EXECUTE, query, options)
         cdef bytes address
-        request.is_step = request.is_routed = True
+        request.is_step = request.is_own = request.is_routed = True
         try:
             self.build(request, query, parameters)
             if node is not None and request.statement.get() != NULL:
@@ -320,7 +326,7 @@ cdef class Session:
         """A request that sends the text as it is, without values."""
         self.require_made()
         cdef Request request = new_request(self, EXECUTE, query, options)
-        request.is_step = True
+        request.is_step = request.is_own = True
         request.statement.reset(new_text_statement(query))
         try:
             self.complete_statement(request)
@@ -365,7 +371,7 @@ cdef class Session:
         """A request for a batch whose texts with values have been prepared."""
         self.require_made()
         cdef Request request = new_request(self, BATCH, batch, options)
-        request.is_step = True
+        request.is_step = request.is_own = True
         request.parameters = entries
         try:
             request.batch.reset(new_batch(batch, entries, options))
@@ -380,7 +386,7 @@ cdef class Session:
         """Has the cluster parse a text; awaits to a PreparedVersion."""
         self.require_made()
         cdef Request request = new_request(self, PREPARE, text, _NO_OPTIONS)
-        request.is_step = True
+        request.is_step = request.is_own = True
         request.timeout = timeout
         request.statement.reset(new_text_statement(text))
         driver.cass_statement_set_request_timeout(request.statement.get(), driver_milliseconds(timeout))
@@ -429,7 +435,9 @@ cdef class Session:
 
     def _connect_request(self):
         """Opens the connections; awaits to the session."""
-        return new_request(self, CONNECT, None, _NO_OPTIONS)
+        cdef Request request = new_request(self, CONNECT, None, _NO_OPTIONS)
+        request.is_own = True
+        return request
 
     cdef CassFuture* connect(self) except NULL:
         self.require_made()
@@ -467,7 +475,9 @@ cdef class Session:
         if not self.is_open and not self.is_finishing:
             raise _errors.SessionClosed("the session is not open")
         self.is_open = self.is_finishing = False
-        return new_request(self, CLOSE, None, _NO_OPTIONS)
+        cdef Request request = new_request(self, CLOSE, None, _NO_OPTIONS)
+        request.is_own = True
+        return request
 
     def _release(self):
         """Gives the driver's session back. Its threads end a moment later."""
@@ -508,7 +518,9 @@ cdef class Session:
 
         `requests`: the driver's latencies over its recent requests, and its rates; `connections`; `errors`; `speculative`:
         requests that another node had answered first, and their share of all; `session`: this session's own counts since it
-        was opened (`in_flight`: not answered by now).
+        was opened: requests of its user that were `started`, `failed` and `cancelled`, where a page of `stream` or `scan` is
+        one and a row of `execute_many` is none; `asked`: what was asked beside these, such as preparing and reading the schema;
+        `in_flight`: not answered by now; `prepared`: statements that are kept.
         """
         cdef CassMetrics metrics
         cdef CassSpeculativeExecutionMetrics speculative
@@ -557,6 +569,7 @@ cdef class Session:
                 "started": self.requests_started,
                 "failed": self.requests_failed,
                 "cancelled": self.requests_cancelled,
+                "asked": self.questions_asked,
                 "in_flight": self.in_flight,
                 "prepared": len(self.prepared_cache),
             },
