@@ -7,6 +7,7 @@ import copy
 import math
 import os
 import sys
+import time
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -18,7 +19,7 @@ from acsylla_like.bulk import write_rows
 from acsylla_like.concurrent import in_order, with_indexes
 from acsylla_like.metadata import Metadata, read_metadata
 from acsylla_like.paging import Stream
-from acsylla_like.retry import NO_RETRIES, Retries, RetryPolicy, SessionRetries
+from acsylla_like.retry import NO_RETRIES, Retries, RetryPolicy, SessionRetries, Verdict
 from acsylla_like.routing import R, Replica, Route, Router
 from acsylla_like.shard_report import ShardReport, shard_report
 from acsylla_like.table_load import copy_from
@@ -102,8 +103,30 @@ class Session(_native.Session):
     prepare = create_prepared
 
     async def _prepare(self, query: str, **options: Unpack[RequestOptions]) -> PreparedStatement:
-        made = _native.Options(**options) if options else None
-        timeout = options.get("timeout") or self.options.timeout_or(self.cluster.request_timeout)
+        """As `create_prepared`; when that fails, a policy may have it done again."""
+        made = _native.Options(**options)
+        timeout = made.timeout_or(self.options.timeout_or(self.cluster.request_timeout))
+        policy = self._retry_policy_for(made)
+        if policy is None or not policy.retries:
+            return await self._prepare_once(query, timeout, made if options else None)
+        retries: Retries | None = None
+        started, left = time.monotonic(), timeout
+        while True:
+            try:
+                prepared = await self._prepare_once(query, min(left, policy.try_timeout or math.inf), made if options else None)
+            except errors.Error as error:
+                if retries is None:  # preparing applies nothing
+                    retries = Retries(self, policy, query, made.with_changes(idempotent=True), started, timeout)
+                decision = retries.after(error)
+                if isinstance(decision, Verdict):  # none of which can stand for a statement
+                    raise
+                left = (await decision).timeout_or(timeout)
+            else:
+                if retries is not None:
+                    retries.succeeded()
+                return prepared
+
+    async def _prepare_once(self, query: str, timeout: float, made: Options | None) -> PreparedStatement:
         schema_version, keyspace = self._schema_version, self.keyspace
         version, has_star = await self._prepare_version(query, keyspace, timeout)
         return _native.PreparedStatement._make(query, keyspace, version, made, has_star, schema_version)
@@ -151,7 +174,7 @@ class Session(_native.Session):
         return await _within(timeout, task, text)
 
     async def _prepare_and_keep(self, key: tuple[str | None, str], text: str) -> PreparedStatement:
-        prepared = await self._prepare(text)
+        prepared = await self._prepare_once(text, self.options.timeout_or(self.cluster.request_timeout), None)
         cache = self._prepared_cache
         if self.keyspace == key[0]:  # after a USE meanwhile, who can tell where it was prepared
             cache[key] = prepared

@@ -632,6 +632,71 @@ async def test_a_failure_to_prepare_is_retried_with_the_rest(scripted, asking):
     assert prepares == 3
 
 
+class Preparing:
+    """Answers the first preparations with failures."""
+
+    def __init__(self, *failures: cql.Answer) -> None:
+        self.failures = failures
+        self.tries = 0
+
+    def __call__(self, request: cql.Request) -> cql.Answer | None:
+        if request.opcode != cql.PREPARE:
+            return None
+        self.tries += 1
+        return self.failures[self.tries - 1] if self.tries <= len(self.failures) else None
+
+
+@pytest.mark.parametrize("of", ["statement", "session", "profile"])
+async def test_create_prepared_is_sent_again(scripted, asking, of):
+    scripted.handler = preparing = Preparing(OVERLOADED, cql.CLOSE)
+    policy = RetryPolicy(first_pause=0.2, longest_pause=0.3)  # until the connection is there again
+    if of == "statement":
+        await asking._retries._read_hosts(5.0)
+        insert = await asking.create_prepared(INSERT, retry_policy=policy)
+        assert _retries(asking) == {"sent": 2, "succeeded": 1, "ignored": 0, "over_budget": 0}
+        await asking.create_prepared(INSERT, retry_policy=policy)  # which nobody needs to send again
+        assert _retries(asking) == {"sent": 2, "succeeded": 1, "ignored": 0, "over_budget": 0}
+    else:
+        profiles = {"patient": acsylla_like.ExecutionProfile(retry_policy=policy)}
+        options = {"execution_profiles": profiles} if of == "profile" else {"retry_policy": policy}
+        cluster = acsylla_like.create_cluster(
+            scripted.contact_points, port=scripted.port, reconnection=acsylla_like.ConstantReconnection(0.02), **options
+        )
+        async with await cluster.create_session() as session:
+            insert = await session.create_prepared(INSERT, execution_profile="patient" if of == "profile" else None)
+    assert preparing.tries == (4 if of == "statement" else 3)
+    assert insert.query == INSERT
+
+
+@pytest.mark.parametrize(
+    ("failure", "options", "tries", "error_class"),
+    [
+        (OVERLOADED, {}, 1, errors.Overloaded),
+        (OVERLOADED, {"retry_policy": QUICK}, 4, errors.Overloaded),
+        (OVERLOADED, {"retry_policy": QUICK, "idempotent": False}, 4, errors.Overloaded),  # a preparation applies nothing
+        (OVERLOADED, {"retry_policy": RetryPolicy(retries=0)}, 1, errors.Overloaded),
+        (cql.error(cql.SYNTAX_ERROR), {"retry_policy": QUICK}, 1, errors.QuerySyntaxError),
+        (cql.SILENCE, {"retry_policy": RetryPolicy(try_timeout=0.05, first_pause=0.001), "timeout": 5.0}, 4, errors.RequestTimeout),
+        (OVERLOADED, {"retry_policy": RetryPolicy(first_pause=5.0, longest_pause=5.0), "timeout": 1.0}, 1, errors.Overloaded),
+    ],
+)
+async def test_how_a_preparation_ends_that_goes_on_failing(scripted, asking, failure, options, tries, error_class):
+    await asking._retries._read_hosts(5.0)
+    scripted.handler = preparing = Preparing(*[failure] * 9)
+    with pytest.raises(error_class) as caught:
+        await asking.create_prepared(INSERT, **options)
+    assert preparing.tries == tries
+    assert len(caught.value.attempts) == tries - 1
+    assert caught.value.query == INSERT
+
+
+async def test_there_is_no_statement_for_a_preparation_that_is_ignored(scripted, asking):
+    scripted.handler = preparing = Preparing(OVERLOADED)
+    with pytest.raises(errors.Overloaded):
+        await asking.create_prepared(INSERT, retry_policy=Deciding(IGNORE))
+    assert preparing.tries == 1
+
+
 @pytest.mark.parametrize("failing", [1, 2])
 async def test_all_that_wait_for_one_preparation_try_again(scripted, asking, failing):
     prepares = 0

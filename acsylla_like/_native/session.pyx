@@ -497,6 +497,12 @@ cdef class Session:
     def _requests_started(self):
         return self.requests_started
 
+    def _retry_policy_for(self, Options options not None):
+        """The retry policy that counts for a request with these options, or None."""
+        if self.has_profile_policies and options.retry_policy is None:
+            options = self.with_policy_of_profile(options)
+        return options.over(self.options).retry_policy
+
     def register_user_type(self, str keyspace not None, str name not None, cls):
         """Has values of the user type `keyspace.name` come back as `cls(**fields)` and lets such objects be bound.
 
