@@ -116,6 +116,8 @@ class Tls:
             if self.key_password is None:
                 raise errors.TlsError(f"{material.key_name}: it is encrypted, and no key_password is given")
             material.key_password = _password(self.key_password)
+        material.refuse_other_key()
+        if material.key_password:
             material.key_name += ", whose key_password may be wrong"
         return material
 
@@ -130,6 +132,28 @@ class _Material:
     key: bytes = b""
     key_name: str = ""
     key_password: bytes = b""
+
+    def refuse_other_key(self) -> None:
+        """Raises TlsError for the key of another certificate, where Python's ssl can tell.
+
+        The driver finds that itself where both are of the same kind; of an elliptic curve's key beside an RSA certificate it would
+        find no certificate at all, when it connects.
+        """
+        try:
+            import ssl
+        except ImportError:
+            return
+        assert self.certificate is not None
+        try:
+            with _readable(self.certificate) as chain, _readable(self.key) as key:
+                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(chain, key, password=lambda: self.key_password)
+        except ssl.SSLError as refused:
+            if refused.reason in ("NO_CERTIFICATE_ASSIGNED", "KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH"):
+                error = errors.TlsError(f"{self.key_name}: it is not the key of {self.certificate_name}")
+                error.code = errors.ErrorCode.SSL_INVALID_PRIVATE_KEY
+                raise error from None
+        except (OSError, ValueError):
+            return  # what is wrong with them, the driver says
 
     def context(self, verify: Verify) -> SSLContext | None:
         """The same for a connection of our own, which tells nobody anything; None where Python's ssl cannot use it."""

@@ -237,6 +237,9 @@ async def test_a_client_that_is_refused_is_told_so(folder, client, version):
 CLIENT = authority.issue()
 
 
+RSA = authority.issue(key=rsa.generate_private_key(65537, 2048))
+
+
 @pytest.mark.parametrize(
     ("options", "error_class", "words"),
     [
@@ -260,6 +263,14 @@ CLIENT = authority.issue()
             "certificate <PEM text>: unable to load certificate",
         ),
         ({"certificate": CLIENT.pem, "key": stranger.issue().key_pem()}, errors.TlsError, "it is not the key of certificate <PEM text>"),
+        # Of another kind, which the driver itself finds out when it connects.
+        ({"certificate": RSA.pem, "key": CLIENT.key_pem()}, errors.TlsError, "key <PEM text>: it is not the key of certificate <PEM"),
+        ({"certificate": CLIENT.pem, "key": RSA.key_pem()}, errors.TlsError, "key <PEM text>: it is not the key of certificate <PEM"),
+        (
+            {"certificate": CLIENT.pem, "key": RSA.key_pem("geheim"), "key_password": "geheim"},
+            errors.TlsError,
+            "key <PEM text>: it is not the key of certificate <PEM",
+        ),
         ({"certificate": CLIENT.pem, "key": CLIENT.key_pem("right")}, errors.TlsError, "is encrypted, and no key_password is given"),
         (
             {"certificate": CLIENT.pem, "key": CLIENT.key_pem("right"), "key_password": "wrong"},
