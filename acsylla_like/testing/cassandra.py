@@ -256,7 +256,7 @@ class Cassandra:
         nodes: how many nodes; the first is the seed, the others start one after another.
         heap_mb: heap of each node in MB.
         yaml: settings laid over the generated cassandra.yaml, mapping by mapping; None removes one.
-        authentication: ask for user and password (`cassandra`/`cassandra`) and check permissions.
+        authentication: ask for user and password (`cassandra`/`cassandra`) and check permissions; every node has all roles.
         placement: data centre and rack of each node; the last one given serves the remaining nodes.
         max_value_mib: raise the server's limits so that a value of this many MiB can be written (its default refuses
             messages over 16 MiB).
@@ -359,11 +359,54 @@ class Cassandra:
             for node in self._nodes:
                 logger.info("starting Cassandra %s at %s:%d", VERSION, node.address, node.port)
                 node.start()
+                if self.authentication and len(self._nodes) > 1 and node is self._nodes[0]:
+                    # While it is the only one: of a single copy, as there is by default, the others may become the owners.
+                    copies = f"{{'class': 'SimpleStrategy', 'replication_factor': {len(self._nodes)}}}"
+                    self._ask_first(f"ALTER KEYSPACE system_auth WITH replication = {copies}", "ONE")
+            if self.authentication and len(self._nodes) > 1:
+                # Which gives the roles to the nodes that have none yet: reading from all of them repairs what differs.
+                self._ask_first("SELECT * FROM system_auth.roles", "ALL")
         except BaseException:
             self.stop()
             raise
         logger.info("Cassandra serves after %.1f s", time.monotonic() - began)
         return self
+
+    def _ask_first(self, query: str, consistency: str) -> None:
+        """Executes a statement at the first node, as its superuser. Raises StartFailed when that does not work in time."""
+        from acsylla_like import Tls, connect, errors
+
+        encryption = self.yaml.get("client_encryption_options") or {}
+        address = self._nodes[0].address
+        options: dict[str, Any] = {"port": self.port, "allowed_hosts": [address], "username": self.username, "password": self.password}
+        if encryption.get("enabled") and not encryption.get("optional"):
+            options["ssl"] = Tls(verify="none")
+
+        async def ask() -> None:
+            end = time.monotonic() + self.start_timeout
+            while True:
+                try:
+                    async with connect(address, request_timeout=60.0, **options) as session:
+                        await session.execute(query, consistency=consistency)
+                    return
+                except errors.Error as error:  # roles and nodes are seen a moment later
+                    if time.monotonic() > end or self._aborted.is_set() or isinstance(error, errors.TlsError):
+                        raise StartFailed(f"{self!r} refuses its superuser: {error}") from error
+                    await asyncio.sleep(0.2)
+
+        failures: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                asyncio.run(ask())
+            except BaseException as error:
+                failures.append(error)
+
+        thread = threading.Thread(target=run, name="acsylla_like-testing")  # a loop may run in this one
+        thread.start()
+        thread.join()
+        if failures:
+            raise failures[0]
 
     def stop(self) -> None:
         """Ends every node and removes their data; returns when both are gone. Does nothing when not started."""

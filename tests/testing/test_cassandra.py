@@ -161,6 +161,20 @@ async def test_limits_can_be_raised_and_passwords_asked_for():
                 await session.execute("SELECT * FROM ks.big")
 
 
+async def test_every_node_of_several_knows_the_roles():
+    async with Cassandra(nodes=2, heap_mb=400, authentication=True) as server:
+        login = {"username": server.username, "password": server.password}
+        for node in server.nodes:
+            async with acsylla_like.connect(node.address, port=node.port, allowed_hosts=[node.address], **login) as session:
+                await session.execute(f"CREATE ROLE {node.name} WITH PASSWORD = 'x' AND LOGIN = true")
+        for node in server.nodes:
+            for other in server.nodes:
+                options = {"username": other.name, "password": "x", "allowed_hosts": [node.address]}
+                async with acsylla_like.connect(node.address, port=node.port, **options) as session:
+                    with pytest.raises(acsylla_like.Unauthorized):
+                        await session.execute("CREATE ROLE another")
+
+
 async def test_the_default_limit_is_the_servers_own(server):
     async with acsylla_like.connect(server.contact_points, port=server.port) as session:
         await session.execute("CREATE KEYSPACE ks WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}")
