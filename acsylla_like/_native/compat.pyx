@@ -154,7 +154,9 @@ cdef class Answers:
         return made
 
     cdef object error_of(self, object error):
-        return self.translate(error) if isinstance(error, _errors.Error) else error
+        # A column's ValueError: what the server would have refused, as a key that is missing.
+        is_known = isinstance(error, _errors.Error) or isinstance(error, ValueError) and hasattr(error, "column")
+        return self.translate(error) if is_known else error
 
 
 cdef class NamedRow:

@@ -6,6 +6,9 @@ and that error as its cause.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 from acsylla_like import errors as _core
 
 __all__ = [  # noqa: RUF022 - in acsylla's order, which follows the codes
@@ -382,13 +385,29 @@ _OF_CODE: dict[int, type[CassException]] = {
 }
 
 
-def translated(error: _core.Error) -> CassException:
-    """acsylla's exception for one of the package's."""
+def translated(error: _core.Error | ValueError) -> CassException:
+    """acsylla's exception for one of the package's; for a value that the package refuses and acsylla sends, the one that the server's
+    refusal becomes."""
+    if not isinstance(error, _core.Error):
+        refused = CassErrorServerInvalidQuery(f"Invalid query: {error}")
+        refused.__cause__ = error
+        return refused
     found = _OF_CODE.get(-1 if error.code is None else error.code)
     made = (found or _of_source(error))(str(error))
     made.__dict__.update(vars(error))
     made.__cause__ = error
     return made
+
+
+@contextlib.contextmanager
+def translating() -> Iterator[None]:
+    """Has the package's errors within raised as acsylla's."""
+    try:
+        yield
+    except (_core.Error, ValueError) as error:
+        if isinstance(error, _core.Error) or hasattr(error, "column"):
+            raise translated(error) from error
+        raise
 
 
 def _of_source(error: _core.Error) -> type[CassException]:

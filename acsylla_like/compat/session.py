@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from acsylla_like import _native
 from acsylla_like import errors as _core
 from acsylla_like.compat.enums import Consistency
-from acsylla_like.compat.errors import translated
+from acsylla_like.compat.errors import translated, translating
 from acsylla_like.compat.metadata import Metadata
 from acsylla_like.compat.records import SessionMetrics, SpeculativeExecutionMetrics
 from acsylla_like.compat.result import Result
@@ -32,14 +30,6 @@ _NATIVE = _native.Answers(Result, True, False, translated)
 
 # Seconds for each query of get_metadata.
 _METADATA_TIMEOUT = 12.0
-
-
-@contextlib.contextmanager
-def _translating() -> Iterator[None]:
-    try:
-        yield
-    except _core.Error as error:
-        raise translated(error) from error
 
 
 def make_statement(
@@ -144,7 +134,7 @@ class Session:
         if not isinstance(statement, Statement):
             raise TypeError(f"a Statement can be executed, not {type(statement).__name__}")
         session = self._open()
-        with _translating():
+        with translating():
             options = statement._as_options()
             query, values = await statement._bound(session=self)
             result = await session._request(query, values, options)
@@ -161,7 +151,7 @@ class Session:
     ) -> PreparedStatement:
         """Has the server parse a statement; the options become defaults of what is bound."""
         session = self._open()
-        with _translating():
+        with translating():
             prepared = await (session._prepare(statement) if timeout is None else session._prepare(statement, timeout=seconds_of(timeout)))
         return PreparedStatement(self, prepared, timeout, consistency, serial_consistency, execution_profile, native_types)
 
@@ -184,7 +174,7 @@ class Session:
         session = self._open()
         if not batch._statements:
             return Result(_native.Result(), native_types, False)
-        with _translating():
+        with translating():
             result = await session._request(await batch._made(self), None, None)
         return Result(result, native_types, batch.tracing_enabled)
 
@@ -244,7 +234,7 @@ class Session:
 
     async def close(self) -> None:
         """Closes the session when the requests in flight are answered."""
-        with _translating():
+        with translating():
             await self._session.close()
         _native.deliver_log_lines()
 

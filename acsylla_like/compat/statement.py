@@ -17,7 +17,7 @@ from acsylla_like.compat.errors import (
     CassErrorLibBadParams,
     CassErrorLibIndexOutOfBounds,
     CassErrorLibNameDoesNotExist,
-    translated,
+    translating,
 )
 from acsylla_like.compat.result import Result, Row, rows_like
 from acsylla_like.compat.retry import retry_policy as policy_of
@@ -130,13 +130,11 @@ class Statement(_Settings, _native.StatementParts):
 
     async def __aiter__(self) -> AsyncIterator[Row]:
         session = self._own_session()
-        try:
+        with translating():
             query, values = await self._bound(session)
             async for page in session._open().stream(query, values, **self._options).pages():
                 for row in rows_like(page, self.native_types).of(page):
                     yield row
-        except _core.Error as error:
-            raise translated(error) from error
 
     def __call__(
         self,

@@ -170,6 +170,31 @@ async def test_prepared_statements(table):
         await table.create_prepared("SELEKT")
 
 
+async def test_a_key_without_a_value_is_what_the_servers_refusal_is(table):
+    select = await table.create_prepared("SELECT c FROM t WHERE id = ?")
+    batch = acsylla.create_batch_unlogged()
+    batch.add_statement((await table.create_prepared("INSERT INTO t (id, c) VALUES (?, ?)"))([None, 1]))
+
+    async def read(statement):
+        async for _ in statement:
+            pass
+
+    uses = [
+        select([None]),
+        select.bind(),
+        read(select([None])),
+        table.execute_batch(batch),
+        table.query("SELECT c FROM t WHERE id = ?", [None]),
+    ]
+    for use in uses:
+        with pytest.raises(errors.CassErrorServerInvalidQuery, match=r"Invalid query.*part of the partition key") as caught:
+            await use
+        assert isinstance(caught.value.__cause__, ValueError)
+    with pytest.raises(ValueError, match="invalid literal") as mistake:
+        await table.query("SELECT c FROM t WHERE id = ?", ["one"])
+    assert not isinstance(mistake.value, errors.CassException)
+
+
 async def test_what_execute_returns_is_a_coroutine_to_asyncio(table):
     statement = table.query("SELECT c FROM t WHERE id = 1")
     prepared = (await table.create_prepared("SELECT c FROM t WHERE id = ?"))([1])
