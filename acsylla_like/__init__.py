@@ -39,6 +39,7 @@ from acsylla_like.routing import Replica, Route
 from acsylla_like.rows import Column, Result, Row
 from acsylla_like.security import Tls
 from acsylla_like.session import Session
+from acsylla_like.shard_counts import ShardCounts
 from acsylla_like.shard_report import ShardReport
 from acsylla_like.sigv4 import AwsCredentials, SigV4Authenticator
 from acsylla_like.statement import (
@@ -110,6 +111,7 @@ __all__ = [
     "ScanSplit",
     "Session",
     "SpeculativeExecution",
+    "ShardCounts",
     "ShardReport",
     "SigV4Authenticator",
     "Statement",

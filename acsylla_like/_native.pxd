@@ -580,6 +580,7 @@ cdef class Request(TicketHolder):
     cdef bint idempotent
     cdef bint is_routed                 # its node was found by the routing key, as far as that could be
     cdef bint is_own                    # a question of the package's own, or a step of another request: not counted as the user's
+    cdef bint is_again                  # sent once more
     cdef bint is_step                   # on the way of a request that the session has taken: it may be closing
     cdef bint is_unfinished             # among the session's unfinished
     cdef bint has_recovered
@@ -844,6 +845,7 @@ cdef class Session:
     cdef readonly unsigned short serving  # which of them takes the requests
     cdef readonly uint64_t number       # unlike that of any other session of the process
     cdef object opened_at
+    cdef public object shard_counter    # is told of each request with bound values, if it is to be counted
     cdef object __weakref__
     cdef double effective_timeout(self, Options options) noexcept
     cdef int require_open(self, bint is_step=*) except -1
@@ -858,6 +860,7 @@ cdef class Session:
     cdef int build_prepared(self, Request request, PreparedStatement prepared, object parameters) except -1
     cdef int build_text(self, Request request, str query, object parameters) except -1
     cdef int build_batch(self, Request request, Batch batch) except -1
+    cdef int count_batch(self, list entries) except -1
     cdef int build_again(self, Request request, Options options) except -1
     cdef Options with_policy_of_profile(self, Options options)
     cdef int complete_statement(self, Request request) except -1

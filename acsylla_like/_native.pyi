@@ -590,6 +590,7 @@ def interrupt_session_event() -> None: ...
 
 class Session:
     keyspace: str | None
+    shard_counter: Any
     @property
     def number(self) -> int: ...
     @property

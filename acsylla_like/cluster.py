@@ -43,7 +43,8 @@ class ClusterOptions(TypedDict, total=False):
     use no others. `coalesce_delay`: how long the driver gathers requests before it writes them (0.0002 s). `ssl`: a `Tls`, or True
     for one that trusts whom the system trusts.
     `shard_aware_port`: whether connections to ScyllaDB choose their shard by their source port, True or a range (first, end) of local
-    ports; where that does not work, and by default, connections are opened until each shard has one.
+    ports; where that does not work, and by default, connections are opened until each shard has one. `count_shards`: whether
+    `Session.shard_counts()` is to know which shards own the requests.
     `heartbeat_interval` (30 s) and `idle_timeout` (60 s): math.inf for none.
 
     `load_balancing`, `latency_aware`, `reconnection`, `speculative_execution`, `timestamps`: see `acsylla_like.policies`, where
@@ -88,6 +89,7 @@ class ClusterOptions(TypedDict, total=False):
     application_version: str | None
     ssl: Tls | bool | None
     shard_aware_port: bool | tuple[int, int]
+    count_shards: bool
     load_balancing: LoadBalancing | None
     shuffle_replicas: bool | None
     latency_aware: LatencyAware | None
@@ -144,11 +146,15 @@ class Cluster(_native.Cluster):
             names = options.get(name)
             if isinstance(names, Iterator):  # which could be read once, and _twin reads it again
                 options[name] = list(names)
-        native = {name: value for name, value in options.items() if name != "shard_aware_port"}
+        native = {name: value for name, value in options.items() if name not in ("shard_aware_port", "count_shards")}
         super().__init__(contact_points, **native)  # type: ignore[arg-type]
         self._options = options
         #: Where the local ports of shard-aware connections are taken from, ranges (first, end); None without such connections.
         self.local_ports = _port_ranges(options.get("shard_aware_port", False))
+        #: Whether the shards that own the requests are counted.
+        self.counts_shards = options.get("count_shards", False)
+        if not isinstance(self.counts_shards, bool):
+            raise TypeError(f"count_shards must be a bool, not {self.counts_shards!r}")
         #: Seconds before the first try to reconnect, which double up to the second number.
         self.reconnect_delays = _reconnect_delays(options.get("reconnection"))
         self.num_threads_io = options.get("num_threads_io", 1)

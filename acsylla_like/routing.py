@@ -18,7 +18,7 @@ import uuid
 import weakref
 from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from acsylla_like import _native, errors, sharding
 from acsylla_like._native import Options, routing_key_of, shard_of, token_of, token_of_values
@@ -43,6 +43,7 @@ _OTHER_TOKENS = "the tokens are those of {}"
 # Seconds of work between two turns of the event loop.
 _TURN = 0.002
 
+OwnerFinder: TypeAlias = Callable[[Sequence[Any]], "Replica"]
 R = TypeVar("R", bound="Values")
 T = TypeVar("T")
 
@@ -293,16 +294,7 @@ class Router:
         if not isinstance(prepared, _native.PreparedStatement):
             raise TypeError(f"rows are grouped for a PreparedStatement, not {type(prepared).__name__}")
         version = prepared._version
-        found = self._read(version.text, version.keyspace)
-        if isinstance(found, Route):
-            raise ValueError(f"the rows' partition keys are not known: {found.reason}")
-        keyed, keyspace = found
-        indexes = await self._indexes(version, keyed, keyspace)
-        if isinstance(indexes, str):
-            raise ValueError(f"the rows' partition keys are not known: {indexes}")
-        placement = await self._placement(keyspace, keyed.table)
-        if isinstance(placement, str):
-            raise ValueError(f"the rows' replicas are not known: {placement}")
+        indexes, placement = await self._placed(version)
         owned: list[tuple[int, tuple[Node, int | None], R]] = []
         turn_ends = time.monotonic() + _TURN
         for number, row in enumerate(rows):
@@ -320,6 +312,32 @@ class Router:
         for token, (node, shard), row in owned:
             groups.setdefault((node, _shard(token, shard, shardings[node])), []).append(row)
         return {_replica(node, shard): chosen for (node, shard), chosen in groups.items()}
+
+    async def _placed(self, version: PreparedVersion) -> tuple[tuple[int, ...], _Placement]:
+        """Which parameters are the key of a statement's rows, and where these are. Raises ValueError where that cannot be told."""
+        found = self._read(version.text, version.keyspace)
+        if isinstance(found, Route):
+            raise ValueError(f"the rows' partition keys are not known: {found.reason}")
+        keyed, keyspace = found
+        indexes = await self._indexes(version, keyed, keyspace)
+        if isinstance(indexes, str):
+            raise ValueError(f"the rows' partition keys are not known: {indexes}")
+        placement = await self._placement(keyspace, keyed.table)
+        if isinstance(placement, str):
+            raise ValueError(f"the rows' replicas are not known: {placement}")
+        return indexes, placement
+
+    async def owner_finder(self, version: PreparedVersion) -> OwnerFinder:
+        """What tells the owner of a statement's rows, as nodes and shards are now; it raises ValueError where it cannot. So does this."""
+        indexes, placement = await self._placed(version)
+        shardings = await self.shardings()
+
+        def owner(values: Sequence[Any]) -> Replica:
+            token = token_of_values(version, indexes, values)
+            node, shard = self._preferred(placement.replicas(token))
+            return _replica(node, _shard(token, shard, shardings.get(node)))
+
+        return owner
 
     def _preferred(self, nodes: Sequence[tuple[Node, int | None]]) -> tuple[Node, int | None]:
         """The first one, of the session's own data centre where it has one."""

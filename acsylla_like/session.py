@@ -21,6 +21,7 @@ from acsylla_like.metadata import Metadata, read_metadata
 from acsylla_like.paging import Stream
 from acsylla_like.retry import NO_RETRIES, Retries, RetryPolicy, SessionRetries, Verdict
 from acsylla_like.routing import R, Replica, Route, Router
+from acsylla_like.shard_counts import ShardCounter, ShardCounts
 from acsylla_like.shard_report import ShardReport, shard_report
 from acsylla_like.table_load import copy_from
 from acsylla_like.table_scan import Scan, ScanSplit
@@ -76,6 +77,7 @@ class Session(_native.Session):
         self._loads: set[Load] = set()
         self._router: Router | None = None
         self._retries = SessionRetries(self)
+        self.shard_counter = ShardCounter(self) if cluster.counts_shards else None
         self._leave_login: Callable[[], object] | None = None
 
     async def __aenter__(self) -> Session:
@@ -719,6 +721,22 @@ class Session(_native.Session):
         Empty until the nodes have been asked, a moment after connecting.
         """
         return shard_watch.shards_of(self)
+
+    def shard_counts(self, *, reset: bool = False) -> ShardCounts:
+        """How many of the requests that this session has sent belong to each node and shard: which of them it keeps busy. Needs
+        `count_shards=True` of the cluster, since it costs each request the token of its key.
+
+        Counted are requests with bound values, each row of `execute_many` among them, whatever becomes of them and however often they
+        are tried; a batch counts once. Not counted are texts without values, rows of Arrow data and reads of
+        system tables. Nodes, shards and tablets are as they
+        were at most 10 s ago. With `reset` it begins anew.
+
+        Raises ClientError where the cluster does not count.
+        """
+        if self.shard_counter is None:
+            raise errors.ClientError("the requests of this session are not counted: count_shards=True is needed")
+        counts: ShardCounts = self.shard_counter.take(reset=reset)
+        return counts
 
     async def close(self) -> None:
         """Closes the session when the requests in flight are answered, with all their pages; may be called again."""

@@ -132,7 +132,10 @@ cdef class BulkWriter(TicketHolder):
         try:
             if tries == 0 and self.convert is not None:
                 values = self.convert(given)
-            values = bind_values(statement.get(), version, positional(values, version))
+            bound = positional(values, version)
+            values = bind_values(statement.get(), version, bound)
+            if self.session.shard_counter is not None and tries == 0:
+                self.session.shard_counter.note(((version, bound),))
             if self.batch_bytes != 0 and tries == 0:
                 return self.add_to_group(version, statement.get(), row, values)
             if self.options is not _NO_OPTIONS:

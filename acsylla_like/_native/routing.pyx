@@ -80,7 +80,11 @@ def token_of_values(PreparedVersion version not None, tuple indexes not None, pa
         try:
             if value is None or value is _UNSET:
                 raise ValueError(f"expected a value, since it is a part of the partition key, got {_got(value)}")
-            cql_type.encode_function(cql_type, value, part)
+            if type(value) is EncodedValue:
+                data = _bytes_for(<EncodedValue>value, cql_type)
+                part.put_bytes(<const char*>data, len(data))
+            else:
+                cql_type.encode_function(cql_type, value, part)
             if cql_type.has_order:
                 put_in_order(cql_type, part)
             if part.size() > LONGEST_KEY_PART:

@@ -235,6 +235,7 @@ cdef class Session:
         """What the driver needs to execute a request once more, with other options, from the page on that has failed."""
         cdef Options of_the_request = request.options
         cdef Page page
+        request.is_again = True
         if request.kind == BATCH:
             request.batch.reset(new_batch(<Batch>request.query, <list>request.parameters, options))
             return 0
@@ -282,6 +283,8 @@ cdef class Session:
         request.has_moved = prepared.keyspace != self.keyspace
         request.statement.reset(new_statement(version))
         request.parameters = bind_values(request.statement.get(), version, values)
+        if self.shard_counter is not None and not request.is_again:
+            self.shard_counter.note(((version, values),))
         return self.complete_statement(request)
 
     cdef int build_text(self, Request request, str query, object parameters) except -1:
@@ -365,6 +368,13 @@ cdef class Session:
             return 0
         request.parameters = entries
         request.batch.reset(new_batch(batch, entries, request.options))
+        self.count_batch(entries)
+        return 0
+
+    cdef int count_batch(self, list entries) except -1:
+        if self.shard_counter is not None:
+            self.shard_counter.note([((<BoundRows>entry).version, (<BoundRows>entry)._first_row)
+                                     for entry in entries if isinstance(entry, BoundRows)])
         return 0
 
     def _batch_request(self, Batch batch not None, list entries not None, Options options not None):
@@ -375,6 +385,7 @@ cdef class Session:
         request.parameters = entries
         try:
             request.batch.reset(new_batch(batch, entries, options))
+            self.count_batch(entries)
         except BaseException:
             request.close()  # nobody shall be warned of it
             raise
