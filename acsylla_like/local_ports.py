@@ -146,9 +146,8 @@ def ports_for(shards: Sequence[int], connections_per_shard: Sequence[int], tries
 
     All nodes take from the same ports, and each attempt takes the lowest one left that leads to its shard (the driver's
     ShardPortCalculator). Of those that lead to one shard of a node with n shards, a node with m takes at most one for each attempt at one
-    of the m / g shards, g = gcd(m, n), that have ports in common with it. Nor can it take more than the following: each of these m / g
-    comes to its higher ports only when its lower ones are taken, of which every (n / g)-th leads to that shard of n, and no more ports
-    are taken in all than attempts are made.
+    of the m / g shards, g = gcd(m, n), that have ports in common with it. Nor can it take more than there are attempts for, since the lower
+    ports of the same shard of m are gone first: i * n / m of them below the i-th, and n / g more below the next that leads to the same.
     """
     attempts = tries * sum(count * each for count, each in zip(shards, connections_per_shard, strict=True))
     of_a_shard: Counter[int] = Counter()
@@ -157,7 +156,13 @@ def ports_for(shards: Sequence[int], connections_per_shard: Sequence[int], tries
 
     def taken(n: int, m: int) -> int:
         g = math.gcd(n, m)
-        return min(of_a_shard[m] * (m // g), (attempts * g + m // g * (n - g)) // n)
+        count = ports = 0
+        while count < of_a_shard[m] * (m // g):
+            ports += count * n // m + 1 if count < m // g else n // g
+            if ports > attempts:
+                break
+            count += 1
+        return count
 
     return max(n * sum(taken(n, m) for m in of_a_shard) for n in of_a_shard)
 
