@@ -683,6 +683,17 @@ cdef class StatementParts:
     cdef public bint native_types
     cdef public bint tracing_enabled
 
+cdef class PreparedParts:
+    cdef public PreparedStatement _prepared
+    cdef public StatementParts _template    # what is bound begins as this
+
+cdef class BatchParts:
+    cdef public str _kind
+    cdef public list _statements        # what is to be executed, with its values; or statements whose values have no types yet
+    cdef public dict _options
+    cdef public Options _made_options
+    cdef public bint tracing_enabled
+
 cdef class NamedResult:
     cdef readonly Result _result
     cdef public bint native_types

@@ -304,9 +304,30 @@ class StatementParts:
     tracing_enabled: bool
     def bind_list(self, values: Sequence[Any], value_types: Sequence[Any] | None = None) -> None: ...
 
-SP = TypeVar("SP", bound=StatementParts)
+# Its binding has what compat's Statement and Consistency are in their place.
+class PreparedParts:
+    _prepared: PreparedStatement
+    _template: Any
+    def bind(
+        self,
+        parameters: Any = None,
+        page_size: int | None = None,
+        page_state: bytes | None = None,
+        timeout: float | None = None,
+        consistency: Any = None,
+        serial_consistency: Any = None,
+        execution_profile: str | None = None,
+        native_types: bool | None = None,
+    ) -> Any: ...
 
-def statement_like(template: SP, native_types: bool) -> SP: ...
+class BatchParts:
+    _kind: str
+    _statements: list[Any]
+    _options: dict[str, Any]
+    _made_options: Options | None
+    tracing_enabled: bool
+    def add_statement(self, statement: Any) -> None: ...
+    def _gathered(self, entries: Iterable[Any], options: Options | None) -> Batch | None: ...
 
 class NamedResult:
     _result: Result
@@ -320,8 +341,6 @@ A = TypeVar("A", bound=NamedResult)
 @final
 class Answers(Generic[A]):
     def __init__(self, result_class: type[A], native_types: bool, is_traced: bool, translate: Callable[[Any], Exception]) -> None: ...
-
-def entry_of(statement: StatementParts) -> tuple[str | PreparedStatement, tuple[Any, ...] | None] | None: ...
 
 # A coroutine to whoever asks; None where there is more to it.
 def request_of(

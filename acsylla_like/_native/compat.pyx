@@ -59,7 +59,7 @@ cdef class StatementParts:
         self._values = fitting if len(fitting) == len(self._values) else fitting + self._values[len(fitting):]
 
 
-def statement_like(StatementParts template not None, bint native_types):
+cdef StatementParts statement_like(StatementParts template, bint native_types):
     """A statement of the template's class and of its prepared statement, with no values yet."""
     cdef StatementParts made = _made_of(type(template))
     cdef PreparedVersion version = version_of(<PreparedStatement?>template._query)
@@ -73,12 +73,51 @@ def statement_like(StatementParts template not None, bint native_types):
     return made
 
 
-def entry_of(StatementParts statement not None):
-    """What of a statement of compat's is added to a batch now: its text or prepared statement, and its values, which no longer change;
-    or None where their types are not known."""
-    if statement._version is not None:
-        return statement._query, tuple(statement._values)
-    return None if statement._values or statement._named else (statement._query, None)
+cdef class PreparedParts:
+    """What a prepared statement of compat's is made of; see there."""
+
+    def bind(self, parameters=None, page_size=None, page_state=None, timeout=None, consistency=None, serial_consistency=None,
+             execution_profile=None, native_types=None):
+        """A Statement with these values, a list or tuple, or a dict by name; those that are missing leave their columns alone."""
+        if self._template is None:
+            raise TypeError("this prepared statement was made by __new__")
+        cdef StatementParts statement = statement_like(self._template, bool(native_types))
+        if (page_size is not None or page_state is not None or timeout is not None or consistency is not None
+                or serial_consistency is not None or execution_profile is not None):
+            statement._configure(
+                page_size, page_state, timeout or None, consistency, serial_consistency, execution_profile or None)
+        if type(parameters) is list or type(parameters) is tuple:
+            statement.bind_list(parameters)
+        elif parameters is not None:
+            statement._bind_all(parameters, None)
+        return statement
+
+
+cdef class BatchParts:
+    """What a batch of compat's is made of; see there."""
+
+    def add_statement(self, statement):
+        """Adds a statement as it is now; what is bound to it later is not of this batch."""
+        cdef StatementParts parts
+        if not isinstance(statement, StatementParts) or self._statements is None:
+            raise TypeError(f"a Statement can be added, not {type(statement).__name__}")
+        parts = <StatementParts>statement
+        if parts._version is not None:
+            self._statements.append((parts._query, tuple(parts._values)))
+        elif parts._values or parts._named:
+            self._statements.append(parts._snapshot())  # its values have no types yet
+        else:
+            self._statements.append((parts._query, None))
+
+    def _gathered(self, entries, Options options):
+        """The package's batch of (text or prepared statement, values); None where something else is among them."""
+        cdef Batch batch = Batch(self._kind, options)
+        for entry in entries:
+            if type(entry) is not tuple:
+                return None
+            query, values = <tuple>entry
+            batch.add(query, values)
+        return batch
 
 
 def request_of(Session session not None, statement, native_types, Answers plain, Answers native):

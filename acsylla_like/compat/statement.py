@@ -314,8 +314,10 @@ def _indexes(names: Sequence[str], name: str) -> list[int]:
     return found
 
 
-class PreparedStatement:
+class PreparedStatement(_native.PreparedParts):
     """A statement that the server has parsed; calling it, or `bind`, gives a Statement."""
+
+    __slots__ = ()
 
     def __init__(
         self,
@@ -328,7 +330,6 @@ class PreparedStatement:
         native_types: bool | None,
     ) -> None:
         self._prepared = prepared
-        # What is bound begins as this.
         self._template = Statement(prepared, session, 0, native_types)
         self._template._configure(None, None, timeout, consistency, serial_consistency, execution_profile)
         self._template._as_options()
@@ -336,33 +337,23 @@ class PreparedStatement:
     def __repr__(self) -> str:
         return f"<PreparedStatement {_core.shorten(self._prepared.query, 80)!r}>"
 
-    def bind(
-        self,
-        parameters: Any = None,
-        page_size: int | None = None,
-        page_state: bytes | None = None,
-        timeout: float | None = None,
-        consistency: Consistency | None = None,
-        serial_consistency: Consistency | None = None,
-        execution_profile: str | None = None,
-        native_types: bool | None = None,
-    ) -> Statement:
-        """A Statement with these values, a list or tuple, or a dict by name; those that are missing leave their columns alone."""
-        statement = _native.statement_like(self._template, bool(native_types))
-        if (
-            page_size is not None
-            or page_state is not None
-            or timeout is not None
-            or consistency is not None
-            or serial_consistency is not None
-            or execution_profile is not None
-        ):
-            statement._configure(page_size, page_state, timeout or None, consistency, serial_consistency, execution_profile or None)
-        if parameters is not None:
-            statement._bind_all(parameters, None)
-        return statement
+    if TYPE_CHECKING:
 
-    __call__ = bind
+        def bind(
+            self,
+            parameters: Any = None,
+            page_size: int | None = None,
+            page_state: bytes | None = None,
+            timeout: float | None = None,
+            consistency: Consistency | None = None,
+            serial_consistency: Consistency | None = None,
+            execution_profile: str | None = None,
+            native_types: bool | None = None,
+        ) -> Statement: ...
+
+        __call__ = bind
+    else:
+        __call__ = _native.PreparedParts.bind
 
     def set_execution_profile(self, statement: Statement | str | None, name: str | None = None) -> None:
         """The execution profile of the statements that are bound from now on; also called with the name alone."""
@@ -373,18 +364,15 @@ class PreparedStatement:
             self._template._as_options()
 
 
-class Batch(_Settings):
+class Batch(_Settings, _native.BatchParts):
     """Statements that are executed together."""
 
-    __slots__ = ("_kind", "_made_options", "_options", "_statements", "tracing_enabled")
+    __slots__ = ()
 
     def __init__(self, kind: str, timeout: float | None, execution_profile: str | None) -> None:
         self._options = {}
-        self._made_options = None
-        self.tracing_enabled = False
         self._kind = kind
-        # What is to be executed, with its values; or statements whose values have no types yet.
-        self._statements: list[Statement | tuple[str | _native.PreparedStatement, tuple[Any, ...] | None]] = []
+        self._statements = []
         self._set("timeout", seconds_of(timeout))
         self.set_execution_profile(execution_profile)
 
@@ -399,16 +387,10 @@ class Batch(_Settings):
         """In milliseconds, 0 for none."""
         self._set("timeout", seconds_of(None if timeout_ms is None else timeout_ms / 1000))
 
-    def add_statement(self, statement: Statement) -> None:
-        """Adds a statement as it is now; what is bound to it later is not of this batch."""
-        if not isinstance(statement, Statement):
-            raise TypeError(f"a Statement can be added, not {type(statement).__name__}")
-        entry = _native.entry_of(statement)
-        self._statements.append(statement._snapshot() if entry is None else entry)
-
     async def _made(self, session: Session) -> _native.Batch:
-        batch = _native.Batch(self._kind, self._as_options() or _native.Options())
-        for entry in self._statements:
-            query, values = await entry._bound(session) if isinstance(entry, Statement) else entry
-            batch.add(query, values)
-        return batch
+        made = self._gathered(self._statements, self._as_options())
+        if made is None:
+            entries = [await entry._bound(session) if isinstance(entry, Statement) else entry for entry in self._statements]
+            made = self._gathered(entries, self._as_options())
+            assert made is not None
+        return made
