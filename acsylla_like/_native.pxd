@@ -709,7 +709,7 @@ cdef class NamedRows:
     cdef list reads                     # (index, function) of the columns that have one
     cdef object translate
     cdef bint holds_no_containers       # as of Columns
-    cpdef make(self, Row row)
+    cdef object _make(self, Row row)
 
 cdef class NamedRowIterator:
     cdef NamedRows rows

@@ -5,6 +5,8 @@ from cpython.object cimport PyTypeObject
 
 cdef inline object _made_of(type cls):
     """As `cls.__new__(cls)`, which would look that up each time."""
+    if cls is None:
+        raise TypeError("what makes these was made by __new__")
     return (<PyTypeObject*>cls).tp_new(cls, <PyObject*>_NO_ARGUMENTS, NULL)
 
 
@@ -15,12 +17,14 @@ def fitting_values(tuple types not None, values, convert):
     """The values as the package binds them, as a list: those of the commonest types as they are, for the others what
     `convert(cql_type, value)` makes of them, which raises where they do not fit. No more values than types."""
     cdef list fitting = list(values)
+    cdef CqlType cql_type
     cdef Py_ssize_t i
     if len(fitting) > len(types):
         raise ValueError(f"{len(fitting)} values for {len(types)} types")
     for i in range(len(fitting)):
-        if not _fits((<CqlType>types[i]).kind, fitting[i]):
-            fitting[i] = convert(types[i], fitting[i])
+        cql_type = <CqlType?>types[i]
+        if not _fits(cql_type.kind, fitting[i]):
+            fitting[i] = convert(cql_type, fitting[i])
     return fitting
 
 
@@ -62,7 +66,9 @@ cdef class StatementParts:
 cdef StatementParts statement_like(StatementParts template, bint native_types):
     """A statement of the template's class and of its prepared statement, with no values yet."""
     cdef StatementParts made = _made_of(type(template))
-    cdef PreparedVersion version = version_of(<PreparedStatement?>template._query)
+    if not isinstance(template._query, PreparedStatement):
+        raise TypeError("this statement is not of a prepared one")
+    cdef PreparedVersion version = version_of(<PreparedStatement>template._query)
     made.session = template.session
     made._query = template._query
     made._version = version
@@ -162,11 +168,11 @@ cdef class NamedResult:
     def first(self):
         """The first row, or None."""
         cdef NamedRows rows
-        if self._result.row_count == 0:
+        if self._result is None or self._result.row_count == 0:
             return None
         rows = named_rows(self._result, self.native_types, self._rows_of_columns)
         try:
-            return rows.make(self._result[0])
+            return rows._make(self._result[0])
         except _errors.Error as error:
             raise rows.translate(error) from error
 
@@ -235,8 +241,11 @@ cdef class NamedRows:
         self.reads = [(index, read) for index, read in enumerate(reads) if read is not None]
         self.translate = translate
 
-    cpdef make(self, Row row):
+    def make(self, Row row not None):
         """The row of that class for one of a result's."""
+        return self._make(row)
+
+    cdef object _make(self, Row row):
         cdef NamedRow made = _made_of(self.row_class)
         cdef list values
         made._names = self.names
@@ -266,15 +275,17 @@ cpdef NamedRows named_rows(Result result, bint native_types, make):
     if result is None:
         raise TypeError("this result was made by __new__")
     cdef Columns columns = _NO_COLUMNS if result.result_columns is None else result.result_columns
-    if native_types:
-        if columns.native_rows is None:
-            columns.native_rows = make(columns.names, columns.types, True)
-            columns.native_rows.holds_no_containers = columns.holds_no_containers
-        return columns.native_rows
-    if columns.plain_rows is None:
-        columns.plain_rows = make(columns.names, columns.types, False)
-        columns.plain_rows.holds_no_containers = columns.holds_no_containers
-    return columns.plain_rows
+    cdef NamedRows rows = columns.native_rows if native_types else columns.plain_rows
+    if rows is None:
+        rows = <NamedRows?>make(columns.names, columns.types, native_types)
+        if rows is None:
+            raise TypeError("NamedRows are expected, not None")
+        rows.holds_no_containers = columns.holds_no_containers
+        if native_types:
+            columns.native_rows = rows
+        else:
+            columns.plain_rows = rows
+    return rows
 
 
 @cython.final
@@ -292,7 +303,7 @@ cdef class NamedRowIterator:
         if row is None:
             self.source = None
             raise StopIteration
-        return self.rows.make(row)
+        return self.rows._make(row)
 
     def close(self):
         """As of a generator."""
