@@ -6,7 +6,7 @@ All of it is carried out by the driver; these are its settings. Times are in sec
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -148,3 +148,9 @@ class ExecutionProfile:
     denied_dcs: str | Iterable[str] | None = None
     speculative_execution: SpeculativeExecution | None = None
     retry_policy: RetryPolicy | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("allowed_hosts", "denied_hosts", "allowed_dcs", "denied_dcs"):
+            names = getattr(self, name)
+            if isinstance(names, Iterator):  # which could be read once
+                object.__setattr__(self, name, list(names))

@@ -180,7 +180,7 @@ class _Guarded:
                 is_settled &= await self._renew()
             if not is_settled:
                 await self._pause()
-        if self.is_sharded and self.spare is None and not self.is_gone:
+        if self.is_sharded and self.spare is None and self.answering & self.hosts.keys():
             with contextlib.suppress(errors.Error, OSError):
                 await self._make_spare()
 

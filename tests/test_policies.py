@@ -206,6 +206,23 @@ async def test_constant_reconnection_is_not_overridden(simulacron):
     assert await seconds_until_back(simulacron, ConstantReconnection(1000)) == float("inf")
 
 
+def test_another_cluster_with_the_same_options_is_held_to_some_hosts():
+    profiles = {
+        "mine": ExecutionProfile(load_balancing=RoundRobin(), allowed_hosts=iter(["10.0.0.1", "10.0.0.3"])),
+        "all": ExecutionProfile(load_balancing=RoundRobin()),
+        "none": ExecutionProfile(load_balancing=RoundRobin(), allowed_hosts="10.0.0.9"),
+        "cluster's": ExecutionProfile(timeout=1.0),
+    }
+    cluster = acsylla_like.create_cluster("10.0.0.7", allowed_hosts=["10.0.0.1", "10.0.0.2"], execution_profiles=profiles)
+    twin = cluster._twin(["10.0.0.1", "10.0.0.3"], only=["10.0.0.3", "10.0.0.1"])
+    assert twin.contact_points == ("10.0.0.1", "10.0.0.3")
+    assert twin._options["allowed_hosts"] == ["10.0.0.1"]
+    found = {name: profile.allowed_hosts for name, profile in twin._options["execution_profiles"].items()}
+    nobody = ["0.0.0.0"]  # no name at all would allow everybody
+    assert found == {"mine": ["10.0.0.1", "10.0.0.3"], "all": ["10.0.0.1", "10.0.0.3"], "none": nobody, "cluster's": None}
+    assert cluster._twin().contact_points == ("10.0.0.7",)
+
+
 @pytest.mark.parametrize(
     ("policy", "delays"),
     [(None, (2.0, 600.0)), (ConstantReconnection(0.5), (0.5, 0.5)), (ExponentialReconnection(1, 30), (1, 30))],
