@@ -6,7 +6,9 @@ that somebody made by name is not replaced by another library when it fails.
 
 from __future__ import annotations
 
+import functools
 import json
+import mmap
 import os
 import platform
 import re
@@ -31,6 +33,9 @@ ROW_WALK_VARIABLE = "ACSYLLA_LIKE_ROW_WALK"
 BUNDLE = Path(__file__).parent / "_bundled" / "acsylla" / EXTENSION_SUFFIXES[0].split(".")[1]
 BUNDLED_LIBRARY = BUNDLE / "driver.so"
 
+# What a library that has them says to the server, or reads of its answer (ScyllaDB's protocol extensions).
+_PROTOCOL_FEATURES = {"shard_routing": b"SCYLLA_NR_SHARDS", "tablet_routing": b"TABLETS_ROUTING_V1"}
+
 _lock = threading.Lock()
 
 
@@ -43,7 +48,8 @@ class DriverInfo:
     version: str
     """The driver's version, "unknown" where neither the bundle nor the file's name tells."""
     features: Mapping[str, bool]
-    """The functions that not every driver has, and whether this one has each."""
+    """The functions that not every driver has, and whether this one has each; and whether it routes to ScyllaDB's shards
+    ("shard_routing") and by tablets ("tablet_routing")."""
     tls: str
     """The version text of the OpenSSL that the library uses, "unknown" where it does not tell."""
 
@@ -88,9 +94,19 @@ def driver_info() -> DriverInfo:
     return DriverInfo(
         path=path,
         version=_version(path),
-        features=MappingProxyType(_native.library_functions()),
+        features=MappingProxyType({**_native.library_functions(), **_protocol_features(path)}),
         tls=_native.library_symbol_text("OpenSSL_version") or "unknown",
     )
+
+
+@functools.cache
+def _protocol_features(path: str) -> dict[str, bool]:
+    """Which of them the library's text has: no function tells. None of them where it cannot be read any more."""
+    try:
+        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return {name: content.find(said) >= 0 for name, said in _PROTOCOL_FEATURES.items()}
+    except OSError:
+        return {}
 
 
 def ensure_loaded() -> None:

@@ -86,6 +86,7 @@ def test_the_bundle_is_used_when_nobody_chooses() -> None:
     recorded = json.loads((_driver.BUNDLE / "bundle.json").read_text())
     assert info[1] == recorded["driver_version"]
     assert all(info[2].values())
+    assert {"shard_routing", "tablet_routing"} < info[2].keys()
     assert info[3].startswith("OpenSSL ")
 
 
@@ -156,6 +157,11 @@ def test_a_library_without_an_optional_function_loads_and_tells(fake_driver: Fak
     library = fake_driver(f"old{SUFFIX}", without=("cass_future_coordinator",))
     code = "f = _driver.driver_info().features\nprint(f['cass_future_coordinator'], f['cass_statement_set_host_n'])"
     assert run(code, ACSYLLA_LIKE_DRIVER=str(library)) == "False True"
+
+
+def test_a_library_that_knows_nothing_of_scylladb_tells(whole_driver: Path) -> None:
+    code = "f = _driver.driver_info().features\nprint(f['shard_routing'], f['tablet_routing'])"
+    assert run(code, ACSYLLA_LIKE_DRIVER=str(whole_driver)) == "False False"
 
 
 def test_features_cannot_be_changed(whole_driver: Path) -> None:
