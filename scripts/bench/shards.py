@@ -4,7 +4,8 @@
     python scripts/bench/shards.py [--requests 20000] [--rounds 3] [--json shards.json] [--picture docs/figures/shards]
 
 Three nodes of 4, 7 and 16 shards are played in front of one Cassandra. Each client inserts with a prepared statement, in a process of its
-own, once it has had 3 s to connect; what it reached is counted by the façade. Clients that are not installed are left out; scylla-driver
+own, once it has had 3 s to connect; what it reached is counted by the façade. "node back": the node of 7 shards was away for 2 s and has
+been back with 12 for 10 s. Clients that are not installed are left out; scylla-driver
 is imported as `cassandra`: give `--scylla-driver PYTHON`, an interpreter of an environment of its own, or install it instead of
 cassandra-driver.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import json
 import statistics
 import subprocess
@@ -24,6 +26,8 @@ from typing import Any
 
 SHARDS = (4, 7, 16)
 CONNECTING = 3.0  # seconds
+_RESTART = 2.0
+_NOTICING = 10.0
 INSERT = "INSERT INTO shards.t (id, v) VALUES (?, ?)"
 
 
@@ -117,8 +121,8 @@ CLIENTS = {
 }
 
 
-def measure(name: str, python: str, facade: Any, count: int) -> tuple[float, float] | str:
-    """The shares that reached node and shard; why there are none otherwise."""
+def measure(name: str, python: str, facade: Any, count: int, prepare: Callable[[], object]) -> tuple[float, float] | str:
+    """The shares that reached node and shard once `prepare` was called between connecting and sending; why there are none otherwise."""
     command = [python, __file__, "--client", name, ",".join(facade.contact_points), str(facade.port), str(count)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdin is not None
@@ -126,16 +130,27 @@ def measure(name: str, python: str, facade: Any, count: int) -> tuple[float, flo
     assert process.stderr is not None
     if process.stdout.readline() != "ready\n":
         return process.stderr.read().strip().rpartition("\n")[2] or "it ended"
+    prepare()
     facade.clear()
-    process.stdin.write("go\n")
-    process.stdin.flush()
     try:
-        process.communicate(timeout=120)
+        _, errors = process.communicate("go\n", timeout=120)
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()
+        return "it hung"
+    if process.returncode:
+        last = errors.strip().rpartition("\n")[2]
+        return f"it ended with {process.returncode}: {last}"
     found = facade.hits()
     return (found.node / count, found.shard / count)
+
+
+def _restart(node: Any) -> None:
+    """Has it come back with other shards, and gives clients time to notice."""
+    node.stop()
+    time.sleep(_RESTART)
+    node.start(nr_shards=12)
+    time.sleep(_NOTICING)
 
 
 def main() -> None:
@@ -157,7 +172,7 @@ def main() -> None:
     shares: dict[str, dict[str, list[float]]] = {}
     with Cassandra() as server:
         asyncio.run(_create_table(server))
-        for situation in ("normal", "NAT", "port closed"):
+        for situation in ("normal", "NAT", "port closed", "node back"):
             for _ in range(given.rounds):
                 for name in CLIENTS:
                     with ScyllaFacade(server, SHARDS) as facade:
@@ -165,7 +180,8 @@ def main() -> None:
                         if situation == "port closed":
                             facade.set_shard_aware_port("closed")
                         python = given.scylla_driver if name == "scylla-driver" else sys.executable
-                        found = measure(name, python, facade, given.requests)
+                        prepare = functools.partial(_restart, facade.nodes[1]) if situation == "node back" else (lambda: None)
+                        found = measure(name, python, facade, given.requests, prepare)
                     if isinstance(found, str):
                         print(f"{situation:12} {name:32} no figure: {found}", flush=True)
                         continue
@@ -199,7 +215,7 @@ def draw(shares: dict[str, dict[str, list[float]]], path: Path) -> None:
     import matplotlib.pyplot as plt
 
     names = list(dict.fromkeys(name for by_client in shares.values() for name in by_client))
-    picture, axes = plt.subplots(1, len(shares), figsize=(5 * len(shares), 2.6), sharey=True, squeeze=False)
+    picture, axes = plt.subplots(2, 2, figsize=(10, 5.2), sharey=True, squeeze=False)
     for place, (situation, by_client) in zip(axes.flat, shares.items(), strict=True):
         percents = [[share * 100 for share in by_client.get(name, [0.0])] for name in names]
         medians = [statistics.median(values) for values in percents]
@@ -212,7 +228,8 @@ def draw(shares: dict[str, dict[str, list[float]]], path: Path) -> None:
         place.set_xlabel("requests that reach the owning shard, %", fontsize=8)
         place.set_xlim(0, 112)
         for row, value in enumerate(medians):
-            text = f"{value:.1f}" if names[row] in by_client else "does not connect"
+            failed = "ends" if situation == "node back" else "does not connect"
+            text = f"{value:.1f}" if names[row] in by_client else failed
             place.text(value + 1, row, text, va="center", fontsize=8)
         place.invert_yaxis()
     picture.tight_layout()
