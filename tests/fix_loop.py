@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import contextvars
 import os
+import sys
+import threading
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 
@@ -35,7 +40,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--wakeup"):
         os.environ["ACSYLLA_LIKE_WAKEUP"] = config.getoption("--wakeup")  # the core reads it when it makes a reactor
+    if sys.version_info < (3, 11):
+        _keep_contexts_apart()
     _FACTORIES[config.getoption("--loop")]().close()  # libuv keeps a pipe for the process, which no test shall be blamed for
+
+
+def _keep_contexts_apart() -> None:
+    """pytest-asyncio's Runner for CPython 3.10 replaces contextvars.copy_context while it makes a test's task. Callbacks that another
+    thread's loop is given meanwhile would get the test's context, and be lost where that is entered at the time."""
+    from backports.asyncio.runner import runner
+
+    replace, copy_context = runner._patch_object, contextvars.copy_context
+
+    def replaced_here(target: object, name: str, value: Callable[[], Any]) -> contextlib.AbstractContextManager[None]:
+        if name != "copy_context":
+            return replace(target, name, value)
+        here = threading.get_ident()
+        return replace(target, name, lambda: value() if threading.get_ident() == here else copy_context())
+
+    runner._patch_object = replaced_here
 
 
 def pytest_report_header(config: pytest.Config) -> str:
