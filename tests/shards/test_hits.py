@@ -6,8 +6,9 @@ import asyncio
 import logging
 
 import pytest
+from covering import covered
 from waiting import until
-from workload import PROVEN_IN, TABLE, all_hit, covered, create_table, hits_of
+from workload import PROVEN_IN, TABLE, all_hit, create_table, hits_of
 
 import acsylla_like
 from acsylla_like.testing import ScyllaFacade

@@ -6,8 +6,6 @@ import asyncio
 import random
 from typing import Any
 
-from waiting import until
-
 import acsylla_like
 from acsylla_like.testing import ScyllaFacade
 from acsylla_like.testing.scylla_facade import Hits
@@ -21,14 +19,6 @@ PROVEN_IN = 40.0
 
 async def create_table(session: acsylla_like.Session, keyspace: str) -> None:
     await session.execute(f"CREATE TABLE IF NOT EXISTS {keyspace}.{TABLE} (city text, id bigint, name text, PRIMARY KEY ((city, id)))")
-
-
-async def covered(session: acsylla_like.Session, facade: ScyllaFacade, seconds: float = 10.0) -> None:
-    """Waits until a façade's only session has a connection to every shard and sends requests by it."""
-    await until(lambda: facade.is_covered, seconds)
-    # The façade has answered STARTUP by then, and the driver may have yet to learn of it.
-    shards = sum(node.nr_shards or 1 for node in facade.nodes if node.is_running)
-    await until(lambda: session.metrics()["connections"]["total"] >= shards, seconds)
 
 
 async def hits_of(session: acsylla_like.Session, facade: ScyllaFacade, keyspace: str, kind: str, count: int) -> Hits:
