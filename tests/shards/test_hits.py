@@ -84,7 +84,7 @@ async def test_a_node_that_comes_back_with_other_shards(facade, keyspace, reques
 @pytest.mark.parametrize("port", [False, True], ids=["basic", "advanced"])
 async def test_a_node_that_joins(cassandra, keyspace, requests_of_each_kind, monkeypatch, port):
     """With more shards than local ports were reserved for: where the driver has none for a connection, it ends the process."""
-    monkeypatch.setattr("acsylla_like.shard_watch._PEERS_EVERY", 1.0)
+    monkeypatch.setattr("acsylla_like.shard_guard._PEERS_EVERY", 1.0)
     with ScyllaFacade(cassandra, (2, 2, 2)) as facade:
         mode = "advanced" if port else "basic"
         node = facade.nodes[2]
