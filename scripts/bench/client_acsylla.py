@@ -103,10 +103,12 @@ class Client:
             finally:
                 room.release()
 
-        async with asyncio.TaskGroup() as group:
-            for values in rows:
-                await room.acquire()
-                group.create_task(insert(values))
+        tasks: set[asyncio.Task[None]] = set()  # which the loop alone would forget
+        for values in rows:
+            await room.acquire()
+            tasks = {task for task in tasks if not task.done() or task.exception()} if len(tasks) >= 2 * in_flight else tasks
+            tasks.add(asyncio.create_task(insert(values)))
+        await asyncio.gather(*tasks)
 
     async def read_pages(self, rows: int, page_size: int, splits: int, in_flight: int) -> int:
         found = 0
