@@ -117,7 +117,8 @@ class Guarded:
         elif kind == "host_removed":
             self.hosts.pop(address, None)
             self.to_ask.pop(address, None)
-            self.down.discard(address)
+            for addresses in (self.down, self.lost, self.answering):
+                addresses.discard(address)
             if self.allowed is not None and address in self.allowed:
                 self.renewal = self.renewal or f"{address} has left"  # another node may come with its address
         else:
@@ -344,9 +345,9 @@ class Guarded:
         address = min(self.answering & self.hosts.keys())
         spare = self._begin([address], only=[address])
         self.replaced.add(spare.incarnation)  # it tells nothing of interest
-        await self._until_done(spare, ASK_TIMEOUT)
+        await self._until_done(spare, ASK_TIMEOUT, can_wait=True)
         spare.close()
-        await self._until_done(spare, ASK_TIMEOUT)
+        await self._until_done(spare, ASK_TIMEOUT, can_wait=True)
         self.spare = spare
 
     def _park(self) -> None:
@@ -363,7 +364,7 @@ class Guarded:
 
     def _forget(self, lost: Collection[str]) -> None:
         """No driver session has facts about these any more."""
-        for address in list(lost):
+        for address in self.hosts.keys() & lost:  # one may have left meanwhile
             self._set(address, None, "none", "it is down")
         self.lost.difference_update(lost)
 
@@ -393,12 +394,12 @@ class Guarded:
         replacement.connect(session, twin, None if window is None else (window.first, window.end))
         return replacement
 
-    async def _until_done(self, replacement: _native.Replacement, seconds: float) -> None:
-        """Waits until it is connected, or closed."""
+    async def _until_done(self, replacement: _native.Replacement, seconds: float, *, can_wait: bool = False) -> None:
+        """Waits until it is connected, or closed; what `can_wait` is given up when there is something else to do."""
         ends = time.monotonic() + seconds
         while not replacement.wait(0.0):
-            if time.monotonic() > ends:
-                raise TimeoutError(f"the driver was not done within {seconds:g} s")
+            if time.monotonic() > ends or (can_wait and self.has_work):
+                raise TimeoutError(f"the driver was not done within {seconds:g} s, or before something happened")
             await asyncio.sleep(0.01)
 
     def _set_modes(self, mode: str, reasons: Mapping[str, str]) -> None:

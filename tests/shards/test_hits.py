@@ -11,6 +11,7 @@ from waiting import until
 from workload import PROVEN_IN, TABLE, all_hit, create_table, hits_of
 
 import acsylla_like
+from acsylla_like import shard_watch
 from acsylla_like.testing import ScyllaFacade
 from acsylla_like.testing.scylla_facade import FacadeNode
 
@@ -26,6 +27,13 @@ def modes(session: acsylla_like.Session) -> set[str]:
 def shards_of(session: acsylla_like.Session, node: FacadeNode) -> int | None:
     found = session.shards()[node.address].sharding
     return None if found is None else found.nr_shards
+
+
+async def at_rest(session: acsylla_like.Session) -> None:
+    """Waits until nothing is done about its shards. A driver session that connects while its nodes vanish ends seconds later, which is a
+    leak to those who look after each test."""
+    guarded = shard_watch._watcher.guarded[session.number]
+    await until(lambda: not guarded.has_work and (guarded.work is None or guarded.work.done()))
 
 
 async def settled(session: acsylla_like.Session, facade: ScyllaFacade, mode: str, seconds: float = 10.0) -> None:
@@ -92,13 +100,19 @@ async def test_a_node_that_joins(cassandra, keyspace, requests_of_each_kind, mon
         present = facade.contact_points[:2]
         async with acsylla_like.connect(present, port=facade.port, shard_aware_port=port) as session:
             await create_table(session, keyspace)
-            for shards in (30, 3):
+
+            async def is_left() -> None:
                 await until(lambda: session.shards().keys() == set(present) and modes(session) == {mode}, PROVEN_IN)
+
+            for shards in (30, 3):
+                await is_left()
                 await asyncio.to_thread(lambda count=shards: node.join(nr_shards=count))
                 await until(lambda count=shards: node.address in session.shards() and shards_of(session, node) == count)
                 await settled(session, facade, mode, PROVEN_IN)
                 await all_hit(session, facade, keyspace, requests_of_each_kind)
                 await asyncio.to_thread(node.leave)
+            await is_left()
+            await at_rest(session)
 
 
 async def test_a_node_that_comes_back_with_more_shards_than_there_are_ports(cassandra, keyspace, requests_of_each_kind):
@@ -126,6 +140,7 @@ async def test_every_node_comes_back_with_more_shards(cassandra, keyspace, reque
             insert = await session.create_prepared(f"INSERT INTO {keyspace}.{TABLE} (city, id, name) VALUES (?, ?, ?)")
             for shards in (40, 5):
                 await settled(session, facade, mode, PROVEN_IN)
+                await at_rest(session)
                 for node in facade.nodes:
                     await asyncio.to_thread(node.stop)
                 await until(lambda: all(host.reason == "it is down" for host in session.shards().values()))
