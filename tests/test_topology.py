@@ -154,7 +154,7 @@ async def test_peers_are_asked_again_until_they_are_those_of_the_same_node(scrip
 
             cluster = session.cluster
 
-            def _execute_with(self, query: str, parameters: None, options: Options) -> object:
+            def _ask(self, query: str, parameters: None, options: Options) -> object:
                 asked.append(query)
                 return session._execute_with(query.replace("system.", "told."), parameters, Options())
 

@@ -42,7 +42,7 @@ PANDAS = [
     (series(["a", None], "object"), "text", ["a", None]), (series([1.5, float("nan")]), "double", [1.5, None]),
     (series([1.0, float("nan")]), "int", [1, None]), (series([1.5, pd.NA], "Float32"), "float", [1.5, None]),
     (series(np.array([1.5, 2], "float16")), "float", [1.5, 2.0]),
-    (series([1, None], "timedelta64[s]"), "duration", [Duration(0, 0, 10**9), None]),
+    (series([datetime.timedelta(seconds=1), None], "timedelta64[s]"), "duration", [Duration(0, 0, 10**9), None]),
     (series([DAY, None], "object"), "date", [DAY, None]), (series([Decimal("1.5"), None]), "decimal", [Decimal("1.5"), None]),
     (series([[1, 2], None]), "list<int>", [[1, 2], None]), (series([b"1", None], "object"), "blob", [b"1", None]),
     (series([TIME, None]), "time", [Time(1, 2, 3, 4), None]),
