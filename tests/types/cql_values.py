@@ -38,7 +38,7 @@ def same(one: object, other: object) -> bool:
     if isinstance(one, (list, tuple, array.array)) and isinstance(other, (list, tuple, array.array)):
         return len(one) == len(other) and all(map(same, one, other))
     if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return one == other and all(same(one[key], other[key]) for key in one)
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
     return one == other
 
 
